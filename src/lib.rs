@@ -5,11 +5,13 @@
 //!
 //! | room | job |
 //! |---|---|
+//! | [`codec`] | ProtoJSON and wire bytes, in one pass |
 //! | [`route`] | path templates and the matcher, RPC selectors |
 //! | [`fault`] | a failure, and the table of what it becomes |
 //! | [`problem`] | what is wrong with an operator's input |
 
 
+pub mod codec;
 pub mod fault;
 pub mod problem;
 pub mod route;

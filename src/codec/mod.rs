@@ -1,0 +1,42 @@
+//! The codec: ProtoJSON to protobuf wire bytes and back, in one pass each and without a message object.
+//!
+//! It stands in the exchange step of a request: the REST (and Connect) translation reads a JSON body into the bytes
+//! of the request message, with the fields that path and query set spliced in, and writes the bytes of the reply as
+//! JSON. All it knows of the schema are plans, compiled once from a descriptor pool.
+//!
+//! Authority: <https://protobuf.dev/programming-guides/json/> and <https://protobuf.dev/programming-guides/encoding/>.
+
+mod base64;
+mod bits;
+mod careful;
+mod compile;
+mod error;
+mod lexer;
+mod map_key;
+mod member;
+mod numbers;
+mod options;
+mod plan;
+mod read;
+mod read_scalar;
+mod read_splice;
+mod scan;
+mod splice;
+mod text;
+mod wire;
+mod wkt;
+mod write;
+mod write_field;
+mod write_scalar;
+
+pub use error::{ReadError, ReadErrorKind, TextError, WireError, WireErrorKind};
+pub use options::{JsonStyle, Overrides, ReadOptions, Unknown};
+pub use plan::{Field, FieldId, FieldKind, Plan, PlanSet, WellKnown};
+pub use read::{read_field, read_message, write_splice};
+pub use splice::{Rank, Splice};
+pub use text::{takes_text, write_map_text, write_text};
+pub use write::write_message;
+pub use write_field::write_field;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Numbers in the spellings that ProtoJSON accepts: integers also with a fraction of zeros or an exponent, and all of
+//! them in JSON's grammar whether quoted or not.
+
+use super::error::ReadErrorKind;
+
+/// The length of the JSON number at the start of `bytes`.
+pub(crate) fn number_len(bytes: &[u8]) -> Option<usize> {
+    let digits =
+        |from: usize| -> usize { bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count() };
+    let mut len = usize::from(bytes.first() == Some(&b'-'));
+    let whole = digits(len);
+    if whole == 0 {
+        return None;
+    }
+    // A zero in front stands alone; a digit after it is no longer part of the number.
+    len += if bytes.get(len) == Some(&b'0') { 1 } else { whole };
+    if bytes.get(len) == Some(&b'.') {
+        let fraction = digits(len + 1);
+        if fraction == 0 {
+            return None;
+        }
+        len += 1 + fraction;
+    }
+    if matches!(bytes.get(len), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(len + 1), Some(b'+' | b'-')));
+        let exponent = digits(len + 1 + sign);
+        if exponent == 0 {
+            return None;
+        }
+        len += 1 + sign + exponent;
+    }
+    Some(len)
+}
+
+/// Whether `text` is one JSON number and nothing else.
+fn check(text: &[u8]) -> Result<&str, ReadErrorKind> {
+    if number_len(text) != Some(text.len()) {
+        return Err(ReadErrorKind::BadNumber);
+    }
+    std::str::from_utf8(text).map_err(|_| ReadErrorKind::BadNumber)
+}
+
+/// Sign and magnitude of an integer spelled as a JSON number: `12`, `1.0`, `1e3`.
+pub(crate) fn parse_integer(text: &[u8]) -> Result<(bool, u64), ReadErrorKind> {
+    let text = check(text)?;
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(text) => (true, text),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits = whole.bytes().chain(fraction.bytes()).map(|byte| u64::from(byte - b'0'));
+    if digits.clone().all(|digit| digit == 0) {
+        return Ok((negative, 0));
+    }
+    // An exponent that does not fit moves the point further than any text is long.
+    let exponent = match exponent {
+        None => 0,
+        Some(text) => match text.parse::<i32>() {
+            Ok(exponent) => i64::from(exponent),
+            Err(_) if text.starts_with('-') => return Err(ReadErrorKind::BadNumber),
+            Err(_) => return Err(ReadErrorKind::OutOfRange),
+        },
+    };
+    // How many digits stand before the point.
+    let point = whole.len() as i64 + exponent;
+    let mut value = 0u64;
+    for _ in 0..point.max(0) {
+        let digit = digits.next();
+        if value == 0 && digit.is_none() {
+            // The digits left of the point were all zeros; that was answered above.
+            break;
+        }
+        value = value
+            .checked_mul(10)
+            .and_then(|value| value.checked_add(digit.unwrap_or(0)))
+            .ok_or(ReadErrorKind::OutOfRange)?;
+    }
+    let rest_is_zero = if point < 0 { false } else { digits.all(|digit| digit == 0) };
+    if rest_is_zero { Ok((negative, value)) } else { Err(ReadErrorKind::BadNumber) }
+}
+
+/// A signed integer of `bits` bits.
+pub(crate) fn signed(negative: bool, magnitude: u64, bits: u32) -> Result<i64, ReadErrorKind> {
+    let limit = 1u64 << (bits - 1);
+    if negative && magnitude <= limit {
+        Ok((magnitude as i64).wrapping_neg())
+    } else if !negative && magnitude < limit {
+        Ok(magnitude as i64)
+    } else {
+        Err(ReadErrorKind::OutOfRange)
+    }
+}
+
+/// An unsigned integer of `bits` bits.
+pub(crate) fn unsigned(negative: bool, magnitude: u64, bits: u32) -> Result<u64, ReadErrorKind> {
+    if (negative && magnitude != 0) || magnitude > u64::MAX >> (64 - bits) {
+        return Err(ReadErrorKind::OutOfRange);
+    }
+    Ok(magnitude)
+}
+
+/// A double spelled as a JSON number.
+pub(crate) fn parse_double(text: &[u8]) -> Result<f64, ReadErrorKind> {
+    let value: f64 = check(text)?.parse().map_err(|_| ReadErrorKind::BadNumber)?;
+    if value.is_finite() { Ok(value) } else { Err(ReadErrorKind::OutOfRange) }
+}
+
+/// A float spelled as a JSON number.
+pub(crate) fn parse_float(text: &[u8]) -> Result<f32, ReadErrorKind> {
+    let value: f32 = check(text)?.parse().map_err(|_| ReadErrorKind::BadNumber)?;
+    if value.is_finite() { Ok(value) } else { Err(ReadErrorKind::OutOfRange) }
+}
+
+/// The numbers that JSON has no number for, by their names in ProtoJSON.
+pub(crate) fn named_double(text: &[u8]) -> Option<f64> {
+    match text {
+        b"NaN" => Some(f64::NAN),
+        b"Infinity" => Some(f64::INFINITY),
+        b"-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
+
+/// A double in text: a number or one of the names.
+pub(crate) fn text_double(text: &[u8]) -> Result<f64, ReadErrorKind> {
+    named_double(text).map_or_else(|| parse_double(text), Ok)
+}
+
+/// A float in text: a number or one of the names.
+#[allow(clippy::cast_possible_truncation)] // the named values have their like in both types
+pub(crate) fn text_float(text: &[u8]) -> Result<f32, ReadErrorKind> {
+    named_double(text).map_or_else(|| parse_float(text), |value| Ok(value as f32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn integers() {
+        use ReadErrorKind::{BadNumber, OutOfRange};
+        let table = [
+            ("0", Ok((false, 0))),
+            ("-0", Ok((true, 0))),
+            ("12", Ok((false, 12))),
+            ("-12", Ok((true, 12))),
+            ("1.0", Ok((false, 1))),
+            ("1.5", Err(BadNumber)),
+            ("1.5e1", Ok((false, 15))),
+            ("150e-1", Ok((false, 15))),
+            ("15e-1", Err(BadNumber)),
+            ("1e3", Ok((false, 1000))),
+            ("1E+3", Ok((false, 1000))),
+            ("0e999999999999", Ok((false, 0))),
+            ("0.0001e4", Ok((false, 1))),
+            ("0.0001e3", Err(BadNumber)),
+            ("0.01e1", Err(BadNumber)),
+            ("1e-2", Err(BadNumber)),
+            ("100e-2", Ok((false, 1))),
+            ("1e999999999999", Err(OutOfRange)),
+            ("1e2000000000", Err(OutOfRange)),
+            ("1e-999999999999", Err(BadNumber)),
+            ("18446744073709551615", Ok((false, u64::MAX))),
+            ("18446744073709551616", Err(OutOfRange)),
+            ("1.8446744073709551615e19", Ok((false, u64::MAX))),
+            ("", Err(BadNumber)),
+            ("-", Err(BadNumber)),
+            ("+1", Err(BadNumber)),
+            ("01", Err(BadNumber)),
+            (" 1", Err(BadNumber)),
+            ("1 ", Err(BadNumber)),
+            ("1.", Err(BadNumber)),
+            (".5", Err(BadNumber)),
+            ("1e", Err(BadNumber)),
+            ("0x1", Err(BadNumber)),
+            ("NaN", Err(BadNumber)),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_integer(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(signed(true, 1 << 31, 32), Ok(i64::from(i32::MIN)));
+        assert_eq!(signed(false, 1 << 31, 32), Err(ReadErrorKind::OutOfRange));
+        assert_eq!(signed(true, 1 << 63, 64), Ok(i64::MIN));
+        assert_eq!(signed(true, (1 << 63) + 1, 64), Err(ReadErrorKind::OutOfRange));
+        assert_eq!(unsigned(true, 0, 32), Ok(0));
+        assert_eq!(unsigned(true, 1, 32), Err(ReadErrorKind::OutOfRange));
+        assert_eq!(unsigned(false, 1 << 32, 32), Err(ReadErrorKind::OutOfRange));
+        assert_eq!(unsigned(false, u64::MAX, 64), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn doubles() {
+        assert_eq!(parse_double(b"1e400"), Err(ReadErrorKind::OutOfRange));
+        assert_eq!(parse_float(b"1e39"), Err(ReadErrorKind::OutOfRange));
+        assert_eq!(parse_double(b"inf"), Err(ReadErrorKind::BadNumber));
+        assert_eq!(text_double(b"-Infinity"), Ok(f64::NEG_INFINITY));
+        assert!(text_float(b"NaN").unwrap().is_nan());
+        assert_eq!(text_double(b"nan"), Err(ReadErrorKind::BadNumber));
+        assert_eq!(text_double(b"-1.5e3"), Ok(-1500.0));
+    }
+
+    proptest! {
+        #[test]
+        fn number_grammar_agrees_with_a_json_parser(text in "-?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?") {
+            let valid = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            prop_assert_eq!(number_len(text.as_bytes()) == Some(text.len()), valid);
+        }
+
+        #[test]
+        fn shifted_integers_come_back(value in any::<u64>(), zeros in 0..5i32) {
+            let text = format!("{value}.{:0>width$}e0", 0, width = zeros as usize + 1);
+            prop_assert_eq!(parse_integer(text.as_bytes()), Ok((false, value)));
+            let text = format!("{}e-{zeros}", u128::from(value) * 10u128.pow(zeros as u32));
+            prop_assert_eq!(parse_integer(text.as_bytes()), Ok((false, value)));
+        }
+    }
+}
