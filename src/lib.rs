@@ -5,6 +5,7 @@
 //!
 //! | room | job |
 //! |---|---|
+//! | [`schema`] | descriptors, HTTP rules, and what is wrong with them |
 //! | [`codec`] | ProtoJSON and wire bytes, in one pass |
 //! | [`route`] | path templates and the matcher, RPC selectors |
 //! | [`fault`] | a failure, and the table of what it becomes |
@@ -15,3 +16,4 @@ pub mod codec;
 pub mod fault;
 pub mod problem;
 pub mod route;
+pub mod schema;
