@@ -5,15 +5,34 @@
 //!
 //! | room | job |
 //! |---|---|
+//! | [`cli`] | the commands |
+//! | [`config`] | the configuration file, checked |
+//! | [`server`] | listeners, workers, the stack of layers, the snapshot |
+//! | [`admin`] | health and metrics |
+//! | [`protocol`] | the clients' protocols: requests into messages, answers and faults back |
+//! | [`policy`] | what is decided about a call: deadline, size, and how far it got |
+//! | [`transcode`] | path, query and body into a message, a message into JSON |
+//! | [`upstream`] | HTTP/2 to the backends |
 //! | [`schema`] | descriptors, HTTP rules, and what is wrong with them |
 //! | [`codec`] | ProtoJSON and wire bytes, in one pass |
 //! | [`route`] | path templates and the matcher, RPC selectors |
+//! | [`telemetry`] | access log, metrics, trace context |
 //! | [`fault`] | a failure, and the table of what it becomes |
 //! | [`problem`] | what is wrong with an operator's input |
 
-
+pub mod admin;
+pub mod cli;
 pub mod codec;
+pub mod config;
 pub mod fault;
+pub mod policy;
 pub mod problem;
+pub mod protocol;
 pub mod route;
 pub mod schema;
+pub mod server;
+pub mod telemetry;
+pub mod transcode;
+pub mod upstream;
+
+pub use server::Gateway;

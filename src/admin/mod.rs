@@ -1,0 +1,64 @@
+//! What operators and orchestrators ask: is it alive, is it ready, how is it doing. On an address of its own.
+
+mod settings;
+
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::sync::watch;
+use tracing::error;
+
+pub use settings::AdminSettings;
+
+use crate::telemetry::Metrics;
+use crate::upstream::Clusters;
+
+/// What the admin address tells of.
+pub struct Admin {
+    pub metrics: Arc<Metrics>,
+    pub clusters: Arc<Clusters>,
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Serves until the process is told to stop, and a little longer, so that its last state can be seen.
+pub async fn serve(listener: StdListener, admin: Admin, mut stopped: watch::Receiver<bool>) {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(admin));
+    let served = async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        axum::serve(listener, router).await
+    };
+    tokio::select! {
+        served = served => if let Err(error) = served { error!(%error, "the admin address failed") },
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+/// 503 while an upstream has no connection, and once the process is told to stop.
+async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
+    if *admin.stopping.borrow() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if admin.clusters.all_reachable() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "an upstream can't be reached\n")
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    match admin.metrics.encode() {
+        Ok(text) => {
+            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, content_type)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

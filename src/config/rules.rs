@@ -1,0 +1,58 @@
+//! The part `rules` of a configuration: what holds for RPCs, by selector.
+
+use super::listeners::size;
+use super::reader::Map;
+use super::upstreams::Named;
+use super::values::{self, Wrong};
+use crate::policy::Rule;
+use crate::problem::{Problem, nearest};
+
+/// The rules in the order of the text; the upstreams that they name exist.
+pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>]) -> Vec<Rule> {
+    let entries = root.get("rules").map_or_else(Vec::new, |all| all.entries(values::selector));
+    let mut rules = Vec::new();
+    let mut all_known = true;
+    for (selector, value) in entries {
+        let keys = value.map(|map| {
+            let upstream = map.get("upstream").map(|name| name.parse(|text| known(text, upstreams)));
+            all_known &= upstream != Some(None);
+            (upstream.flatten(), map.value("timeout", values::duration), map.value("max_body", size))
+        });
+        if value.is_empty_map() {
+            value.wrong("the rule sets nothing", "give it an `upstream`, a `timeout` or a `max_body`");
+        }
+        if let (Some(selector), Some((upstream, timeout, max_body))) = (selector, keys) {
+            rules.push(Rule { selector, excerpt: Some(value.excerpt()), upstream, timeout, max_body });
+        }
+    }
+    // A single upstream needs no rule, and one that a rule misspells isn't unused as well.
+    if upstreams.len() > 1 && all_known {
+        upstreams.iter().filter(|upstream| !is_used(upstream, &rules)).for_each(warn_unused);
+    }
+    rules
+}
+
+/// The name of an upstream that there is.
+fn known(text: &str, upstreams: &[Named<'_>]) -> Result<String, Wrong> {
+    let names = || upstreams.iter().map(|upstream| upstream.name.as_str());
+    if names().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    let wrong = Wrong::new(format!("there is no upstream `{text}`"));
+    Err(match nearest(text, names()) {
+        Some(name) => wrong.help(format!("did you mean `{name}`?")),
+        None => wrong.help("name it under `upstreams`"),
+    })
+}
+
+fn is_used(upstream: &Named<'_>, rules: &[Rule]) -> bool {
+    rules.iter().any(|rule| rule.upstream.as_ref() == Some(&upstream.name))
+}
+
+/// One of several upstreams serves nothing that no rule gives it.
+fn warn_unused(upstream: &Named<'_>) {
+    let problem = Problem::warning(format!("`{}`: no rule names this upstream", upstream.value.path()));
+    let help =
+        format!("give it methods, as in `rules: {{ pkg.Service/*: {{ upstream: {} }} }}`", upstream.name);
+    upstream.value.report(problem.help(help));
+}

@@ -1,0 +1,66 @@
+//! A call that is resolved: the RPC is known, the body is unread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use tokio::time::Instant;
+
+use crate::codec::Plan;
+use crate::route::Captures;
+use crate::telemetry::CallStats;
+use crate::transcode::Binding;
+use crate::upstream::Cluster;
+
+/// One RPC, with all that was compiled for it. A call keeps it to its end, whatever is loaded meanwhile.
+pub struct Method {
+    /// `/package.Service/Method`, ready to be sent.
+    pub path: PathAndQuery,
+    pub input: Plan,
+    pub output: Plan,
+    pub client_streaming: bool,
+    pub server_streaming: bool,
+    pub upstream: Arc<Cluster>,
+    /// The longest that a unary call may take, by the most specific rule that says so.
+    pub timeout: Option<Duration>,
+    /// The largest request body, by the most specific rule that says so; otherwise the listener's.
+    pub max_body: Option<usize>,
+    pub stats: Arc<CallStats>,
+}
+
+impl Method {
+    /// `package.Service/Method`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.stats.rpc()
+    }
+
+    #[must_use]
+    pub fn is_unary(&self) -> bool {
+        !self.client_streaming && !self.server_streaming
+    }
+}
+
+/// An RPC, and how the request is bound to it.
+pub struct Resolved {
+    pub method: Arc<Method>,
+    pub bound: Bound,
+}
+
+/// The HTTP binding that matched, and where its variables are in the path.
+pub struct Bound {
+    pub binding: Arc<Binding>,
+    pub captures: Captures,
+}
+
+/// A call on its way through the policies.
+pub struct Call<B> {
+    pub resolved: Resolved,
+    pub head: Parts,
+    pub body: B,
+    /// The largest body that will be read, in bytes.
+    pub max_body: usize,
+    /// When the call must have ended.
+    pub deadline: Option<Instant>,
+}

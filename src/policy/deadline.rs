@@ -1,0 +1,225 @@
+//! How long a call may take: the least of what the client asks for and what the rules say.
+//!
+//! The deadline holds from the moment that the RPC is known, so that a body that trickles in counts too. What is left of
+//! it goes to the backend as `grpc-timeout`.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower::{Layer, Service};
+
+use super::call::Call;
+use crate::fault::{Fault, Kind};
+
+type Reader = fn(&str) -> Option<Duration>;
+
+/// What a client may ask for, by header, in the order in which they are looked for.
+const HEADERS: [(HeaderName, Reader); 3] = [
+    (HeaderName::from_static("grpc-timeout"), grpc_timeout),
+    (HeaderName::from_static("connect-timeout-ms"), connect_timeout),
+    (HeaderName::from_static("x-server-timeout"), server_timeout),
+];
+
+/// Sets [`Call::deadline`] and holds the call to it.
+#[derive(Clone, Copy)]
+pub struct Deadline;
+
+impl<S> Layer<S> for Deadline {
+    type Service = DeadlineService<S>;
+    fn layer(&self, inner: S) -> DeadlineService<S> {
+        DeadlineService(inner)
+    }
+}
+
+#[derive(Clone)]
+pub struct DeadlineService<S>(S);
+
+impl<S, B> Service<Call<B>> for DeadlineService<S>
+where
+    S: Service<Call<B>, Error = Fault>,
+{
+    type Response = S::Response;
+    type Error = Fault;
+    type Future = DeadlineFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut call: Call<B>) -> Self::Future {
+        let asked = match asked(&call.head.headers) {
+            Ok(asked) => asked,
+            Err(fault) => return DeadlineFuture::Refused { fault: Some(fault) },
+        };
+        let method = &call.resolved.method;
+        let configured = if method.is_unary() { method.timeout } else { None };
+        let least = match (asked, configured) {
+            (Some(asked), Some(configured)) => Some(asked.min(configured)),
+            (asked, configured) => asked.or(configured),
+        };
+        call.deadline = least.and_then(|least| Instant::now().checked_add(least));
+        let sleep = call.deadline.map(sleep_until);
+        DeadlineFuture::Inner { inner: self.0.call(call), sleep }
+    }
+}
+
+pin_project! {
+    #[project = DeadlineProjection]
+    pub enum DeadlineFuture<F> {
+        Refused { fault: Option<Fault> },
+        Inner { #[pin] inner: F, #[pin] sleep: Option<Sleep> },
+    }
+}
+
+impl<F, T> Future for DeadlineFuture<F>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    type Output = Result<T, Fault>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            DeadlineProjection::Refused { fault } => match fault.take() {
+                Some(fault) => Poll::Ready(Err(fault)),
+                None => Poll::Pending,
+            },
+            DeadlineProjection::Inner { inner, sleep } => {
+                if let Poll::Ready(result) = inner.poll(cx) {
+                    return Poll::Ready(result);
+                }
+                match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
+                    Some(Poll::Ready(())) => Poll::Ready(Err(passed())),
+                    Some(Poll::Pending) | None => Poll::Pending,
+                }
+            }
+        }
+    }
+}
+
+fn passed() -> Fault {
+    Fault::new(Kind::Deadline, "DEADLINE_EXCEEDED", "the call took longer than it may")
+}
+
+/// What the client asks for; the least of several.
+fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
+    let mut least = None;
+    for (name, read) in &HEADERS {
+        for value in headers.get_all(name) {
+            let asked = value.to_str().ok().and_then(read).ok_or_else(|| {
+                Fault::invalid_argument("BAD_TIMEOUT", format!("`{name}` is no time-out")).at(name.as_str())
+            })?;
+            least = Some(least.map_or(asked, |least: Duration| least.min(asked)));
+        }
+    }
+    Ok(least)
+}
+
+/// Digits alone, at most so many of them.
+fn digits(text: &str, most: usize) -> Option<u64> {
+    let fits = (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if fits { text.parse().ok() } else { None }
+}
+
+/// PROTOCOL-HTTP2: at most eight digits and a unit.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number = digits(number, 8)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// The Connect protocol: milliseconds, at most ten digits.
+fn connect_timeout(text: &str) -> Option<Duration> {
+    digits(text, 10).map(Duration::from_millis)
+}
+
+/// Google's system parameter: seconds, with a fraction.
+fn server_timeout(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let whole = Duration::from_secs(digits(whole, 10)?);
+    let nanos = digits(fraction, 9)? * 10_u64.pow(9 - u32::try_from(fraction.len()).ok()?);
+    Some(whole + Duration::from_nanos(nanos))
+}
+
+/// `left` as the value of `grpc-timeout`: rounded down, never nothing, at most eight digits.
+#[must_use]
+pub fn grpc_timeout_value(left: Duration) -> HeaderValue {
+    const MOST: u128 = 99_999_999;
+    let (number, unit) =
+        [(left.as_micros(), b'u'), (left.as_millis(), b'm'), (u128::from(left.as_secs()), b'S')]
+            .into_iter()
+            .find(|(number, _)| *number <= MOST)
+            .unwrap_or((MOST, b'S'));
+    let mut buffer = itoa::Buffer::new();
+    let mut text = smallvec::SmallVec::<[u8; 9]>::new();
+    text.extend_from_slice(buffer.format(number.max(1)).as_bytes());
+    text.push(unit);
+    // Digits and a letter are always a header value.
+    let mut value = HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("1u"));
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_outs() {
+        let ms = |number| Some(Duration::from_millis(number));
+        for (read, text, want) in [
+            (grpc_timeout as Reader, "5S", ms(5000)),
+            (grpc_timeout, "99999999m", ms(99_999_999)),
+            (grpc_timeout, "100000000m", None),
+            (grpc_timeout, "5", None),
+            (grpc_timeout, "S", None),
+            (grpc_timeout, "", None),
+            (grpc_timeout, "-1S", None),
+            (grpc_timeout, "1x", None),
+            (grpc_timeout, "1µ", None),
+            (connect_timeout, "250", ms(250)),
+            (connect_timeout, "12345678901", None),
+            (connect_timeout, "1.5", None),
+            (server_timeout, "1.5", ms(1500)),
+            (server_timeout, "2", ms(2000)),
+            (server_timeout, "1.", None),
+            (server_timeout, "NaN", None),
+        ] {
+            assert_eq!(read(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_least_counts_and_a_bad_one_is_named() {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", HeaderValue::from_static("5S"));
+        headers.insert("connect-timeout-ms", HeaderValue::from_static("300"));
+        assert_eq!(asked(&headers).unwrap(), Some(Duration::from_millis(300)));
+        headers.insert("x-server-timeout", HeaderValue::from_static("soon"));
+        assert_eq!(asked(&headers).unwrap_err().field(), Some("x-server-timeout"));
+    }
+
+    #[test]
+    fn what_is_left_fits_eight_digits() {
+        for (left, want) in [
+            (Duration::ZERO, "1u"),
+            (Duration::from_millis(1500), "1500000u"),
+            (Duration::from_secs(200), "200000m"),
+            (Duration::from_secs(1_000_000), "1000000S"),
+            (Duration::MAX, "99999999S"),
+        ] {
+            assert_eq!(grpc_timeout_value(left), want);
+        }
+    }
+}

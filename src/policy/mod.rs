@@ -1,0 +1,20 @@
+//! Between resolving and the body: what is decided about a call, keyed to its RPC.
+//!
+//! Every policy is a tower layer over `Service<Call>` and fails with a [`crate::fault::Fault`]. How far a call got is
+//! told by its type: [`Call`] has come in, [`Admitted`] has passed every policy, [`Cleared`] has passed the rules about
+//! its message too. Only the innermost layer makes an `Admitted`, only `vet` a `Cleared`, and only a `Cleared` opens
+//! the way to an upstream.
+
+mod admit;
+mod call;
+mod deadline;
+mod settings;
+mod size;
+mod vet;
+
+pub use admit::{Admit, Admitted};
+pub use call::{Bound, Call, Method, Resolved};
+pub use deadline::{Deadline, DeadlineFuture, grpc_timeout_value};
+pub use settings::Rule;
+pub use size::{BodySize, BodySizeFuture};
+pub use vet::Cleared;

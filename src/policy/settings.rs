@@ -1,0 +1,20 @@
+//! Rules: what an operator says of single RPCs, keyed by selector.
+
+use std::time::Duration;
+
+use crate::problem::Excerpt;
+use crate::route::Selector;
+
+/// What one selector sets. A key that it leaves out is taken from the next less specific selector.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub selector: Selector,
+    /// Where the selector stands in the configuration, for what is found out later about it.
+    pub excerpt: Option<Excerpt>,
+    /// The name of the upstream that serves the methods; one that exists.
+    pub upstream: Option<String>,
+    /// The longest that a unary call may take.
+    pub timeout: Option<Duration>,
+    /// The largest request body, in bytes.
+    pub max_body: Option<usize>,
+}

@@ -1,0 +1,201 @@
+//! Headers into gRPC metadata and back: what crosses the gateway, and under which name.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::fault::Fault;
+
+/// A request's header of this prefix is also passed without it, as grpc-gateway does.
+const PREFIX: &str = "grpc-metadata-";
+
+/// Headers of one connection (RFC 9110, section 7.6.1), which never cross.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    *name == header::CONNECTION
+        || *name == header::TE
+        || *name == header::TRAILER
+        || *name == header::TRANSFER_ENCODING
+        || *name == header::UPGRADE
+        || *name == header::PROXY_AUTHENTICATE
+        || *name == header::PROXY_AUTHORIZATION
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+/// Headers that belong to the protocol on one side and would mean something else on the other.
+fn is_reserved_in(name: &HeaderName) -> bool {
+    is_hop_by_hop(name)
+        || *name == header::HOST
+        || *name == header::CONTENT_LENGTH
+        || *name == header::CONTENT_TYPE
+        || *name == header::CONTENT_ENCODING
+        || *name == header::ACCEPT
+        || *name == header::ACCEPT_ENCODING
+        || *name == header::EXPECT
+        || is_timeout(name.as_str())
+        || name.as_str().starts_with("grpc-")
+}
+
+/// They set the deadline, and what is left of that is passed on.
+fn is_timeout(name: &str) -> bool {
+    matches!(name, "connect-timeout-ms" | "x-server-timeout")
+}
+
+/// The metadata of a call, from a request's headers, with room for what gRPC itself adds.
+///
+/// # Errors
+/// A `-bin` header that is no base64.
+pub(super) fn from_request(headers: HeaderMap) -> Result<HeaderMap, Fault> {
+    let listed = Listed::of(&headers);
+    let mut metadata = HeaderMap::with_capacity(headers.len() + 4);
+    let mut last: Option<HeaderName> = None;
+    for (name, value) in headers {
+        // Further values of a header come without its name.
+        let Some(name) = name.or_else(|| last.clone()) else { continue };
+        if let Some(own) = name.as_str().strip_prefix(PREFIX) {
+            if let Ok(own) = HeaderName::from_bytes(own.as_bytes())
+                && !is_reserved_in(&own)
+                && !listed.contains(&own)
+            {
+                check_binary(&own, &value)?;
+                metadata.append(own, value);
+            }
+        } else if !is_reserved_in(&name) && !listed.contains(&name) {
+            check_binary(&name, &value)?;
+            metadata.append(name.clone(), value);
+        }
+        last = Some(name);
+    }
+    Ok(metadata)
+}
+
+fn check_binary(name: &HeaderName, value: &HeaderValue) -> Result<(), Fault> {
+    if name.as_str().ends_with("-bin") && base64_simd::forgiving_decode_to_vec(value.as_bytes()).is_err() {
+        let message = format!("header `{name}` must be base64");
+        return Err(Fault::invalid_argument("BAD_BINARY_HEADER", message).at(name.as_str()));
+    }
+    Ok(())
+}
+
+/// The headers that `Connection` declares to be of this connection alone.
+struct Listed(Vec<HeaderName>);
+
+impl Listed {
+    fn of(headers: &HeaderMap) -> Self {
+        let names = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let names = names.flat_map(|value| value.split(','));
+        Self(names.filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok()).collect())
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        self.0.contains(name)
+    }
+}
+
+/// The headers of an answer, from a backend's metadata, with room for what the protocol itself adds.
+pub(super) fn into_response(metadata: HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(metadata.len() + 4);
+    let mut last: Option<HeaderName> = None;
+    for (name, value) in metadata {
+        let Some(name) = name.or_else(|| last.clone()) else { continue };
+        if crosses_out(&name) {
+            headers.append(name.clone(), value);
+        }
+        last = Some(name);
+    }
+    headers
+}
+
+/// Everything but what is the gateway's own to say; `server` would tell what is behind it.
+fn crosses_out(name: &HeaderName) -> bool {
+    !(is_hop_by_hop(name)
+        || *name == header::CONTENT_TYPE
+        || *name == header::CONTENT_LENGTH
+        || *name == header::CONTENT_ENCODING
+        || *name == header::DATE
+        || *name == header::SERVER
+        || *name == HTTP_CODE
+        || name.as_str().starts_with("grpc-"))
+}
+
+/// The status that a backend wishes for (metadata, decimal).
+pub(super) const HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn what_crosses_to_the_backend() {
+        let cases: &[(&str, &str, Option<&str>)] = &[
+            ("authorization", "Bearer x", Some("authorization")),
+            ("x-tenant", "a", Some("x-tenant")),
+            ("cookie", "a=b", Some("cookie")),
+            ("host", "h", None),
+            ("te", "trailers", None),
+            ("connection", "close", None),
+            ("keep-alive", "1", None),
+            ("content-length", "1", None),
+            ("content-type", "application/json", None),
+            ("accept-encoding", "gzip", None),
+            ("grpc-timeout", "1S", None),
+            ("grpc-encoding", "gzip", None),
+            ("x-server-timeout", "1", None),
+            ("grpc-metadata-x-tenant", "a", Some("x-tenant")),
+            ("grpc-metadata-host", "h", None),
+            ("grpc-metadata-grpc-timeout", "1S", None),
+            ("grpc-metadata-te", "x", None),
+        ];
+        for (name, value, want) in cases {
+            let found = from_request(map(&[(name, value)])).unwrap();
+            let names: Vec<&str> = found.keys().map(HeaderName::as_str).collect();
+            assert_eq!(names, Vec::from_iter(*want), "{name}");
+        }
+    }
+
+    #[test]
+    fn all_values_of_a_header_cross_in_their_order() {
+        let found = from_request(map(&[("x-a", "1"), ("x-b", "2"), ("x-a", "3")])).unwrap();
+        assert_eq!(found.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "3"]);
+    }
+
+    #[test]
+    fn headers_listed_in_connection_do_not_cross() {
+        let found = from_request(map(&[
+            ("connection", "close, X-Mine"),
+            ("x-mine", "1"),
+            ("grpc-metadata-x-mine", "2"),
+        ]));
+        assert!(found.unwrap().is_empty());
+    }
+
+    #[test]
+    fn binary_headers_are_base64() {
+        assert!(from_request(map(&[("x-a-bin", "AQI")])).is_ok());
+        assert!(from_request(map(&[("x-a-bin", "AQI=")])).is_ok());
+        assert_eq!(from_request(map(&[("x-a-bin", "%")])).unwrap_err().field(), Some("x-a-bin"));
+    }
+
+    #[test]
+    fn what_crosses_to_the_client() {
+        let metadata = map(&[
+            ("etag", "1"),
+            ("location", "/x"),
+            ("content-type", "application/grpc"),
+            ("grpc-status", "0"),
+            ("grpc-encoding", "gzip"),
+            ("server", "s"),
+            ("x-http-code", "201"),
+            ("trailer", "x"),
+        ]);
+        let headers = into_response(metadata);
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["etag", "location"]);
+    }
+}

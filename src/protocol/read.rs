@@ -1,0 +1,76 @@
+//! Reading a request's body as a whole.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+
+use super::body::BoxError;
+use crate::fault::{Fault, Kind};
+use crate::policy::BodySize;
+
+/// Reads all of `body`. A body that came in one piece is not copied.
+///
+/// # Errors
+/// More than `max` bytes, an end before the announced length, or no further byte for `patience`.
+pub(super) async fn whole<B>(mut body: B, max: usize, patience: Duration) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError> + Send,
+{
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while !body.is_end_stream() {
+        let Some(data) = next(&mut body, patience).await? else { break };
+        if data.len() > max.saturating_sub(first.len() + whole.len()) {
+            return Err(BodySize::fault(max));
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+            continue;
+        }
+        if whole.is_empty() {
+            // The announced length is within the limit, or the body would have been refused unread.
+            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(max);
+            whole.reserve(first.len() + data.len() + announced);
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+/// The next piece of data. A timer is only started where the client lets it wait.
+async fn next<B>(body: &mut B, patience: Duration) -> Result<Option<Bytes>, Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError> + Send,
+{
+    loop {
+        let frame = match poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let more = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+                tokio::time::timeout(patience, more).await.map_err(|_| {
+                    Fault::new(Kind::SlowClient, "BODY_TIMEOUT", "the request's body did not come in time")
+                })?
+            }
+        };
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => {
+                let message = "the request's body ended before it was whole";
+                return Err(Fault::new(Kind::Incomplete, "INCOMPLETE_BODY", message).because(error));
+            }
+            // Trailers of a request mean nothing in REST.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A client's connection: which HTTP it speaks, and what was read to find that out.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::watch::Watch;
+
+/// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The version of HTTP on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+/// A connection whose first bytes were read already.
+pub(super) struct ClientIo<T> {
+    inner: T,
+    prefix: Bytes,
+    watch: Arc<Watch>,
+}
+
+/// Reads until it is clear which HTTP a client speaks, and no further. `None` where it says nothing and leaves.
+pub(super) async fn sniff(
+    mut stream: TcpStream,
+    watch: Arc<Watch>,
+) -> io::Result<Option<(Version, ClientIo<TcpStream>)>> {
+    let mut buffer = [0; PREFACE.len()];
+    let mut filled = 0;
+    let version = loop {
+        let Some(free) = buffer.get_mut(filled..) else { break Version::Http2 };
+        let count = stream.read(free).await?;
+        if count == 0 {
+            if filled == 0 {
+                return Ok(None);
+            }
+            break Version::Http1;
+        }
+        filled += count;
+        match judge(buffer.get(..filled).unwrap_or_default()) {
+            Some(version) => break version,
+            None => watch.read(),
+        }
+    };
+    let prefix = Bytes::copy_from_slice(buffer.get(..filled).unwrap_or_default());
+    Ok(Some((version, ClientIo { inner: stream, prefix, watch })))
+}
+
+/// The version, once the first bytes tell.
+fn judge(bytes: &[u8]) -> Option<Version> {
+    if !PREFACE.starts_with(bytes) {
+        return Some(Version::Http1);
+    }
+    (bytes.len() == PREFACE.len()).then_some(Version::Http2)
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for ClientIo<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            let before = buffer.filled().len();
+            let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
+            if buffer.filled().len() > before {
+                self.watch.read();
+            }
+            return polled;
+        }
+        let count = self.prefix.len().min(buffer.remaining());
+        buffer.put_slice(self.prefix.get(..count).unwrap_or_default());
+        self.prefix.advance(count);
+        self.watch.read();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for ClientIo<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_as_early_as_they_can_be() {
+        for cut in 0..PREFACE.len() {
+            assert_eq!(judge(&PREFACE[..cut]), None, "cut {cut}");
+        }
+        assert_eq!(judge(PREFACE), Some(Version::Http2));
+        assert_eq!(judge(b"G"), Some(Version::Http1));
+        assert_eq!(judge(b"PRO"), Some(Version::Http1));
+        assert_eq!(judge(b"PRI * HTTP/2.0\r\n\r\nXX"), Some(Version::Http1));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_read_again() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"POST / HTTP/1.1\r\n").await.unwrap();
+        drop(client);
+        let (version, mut io) = sniff(server, Arc::new(Watch::default())).await.unwrap().unwrap();
+        assert_eq!(version, Version::Http1);
+        let mut text = String::new();
+        io.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "POST / HTTP/1.1\r\n");
+    }
+}

@@ -1,0 +1,264 @@
+//! Accepting connections on one worker, and serving each with the HTTP that it speaks.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tower::Service;
+use tracing::{debug, warn};
+
+use super::io::{ClientIo, Version, sniff};
+use super::observe::{Client, ObserveService, Observed};
+use super::render::Rendered;
+use super::settings::ListenerSettings;
+use super::watch::{Inspector, Verdict, Watch};
+use crate::telemetry::Metrics;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 4096;
+/// After an error that concerns the process (no descriptors left), accepting again at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What one client stream and one connection may have under way.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Opens a listening socket that other workers may share.
+pub(super) fn bind(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What all connections of a listener share on one worker.
+pub(super) struct Acceptor {
+    pub settings: ListenerSettings,
+    /// Room for connections, over all workers.
+    pub room: Arc<Semaphore>,
+    pub metrics: Arc<Metrics>,
+    /// Turns true when the process is to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Held by every connection, so that the worker knows when the last one is gone.
+    pub alive: mpsc::Sender<()>,
+}
+
+impl Acceptor {
+    /// Accepts until it is told to stop.
+    pub(super) async fn run<S>(self, listener: StdListener, stack: ObserveService<S>) -> io::Result<()>
+    where
+        S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+    {
+        let listener = TcpListener::from_std(listener)?;
+        let mut stop = self.stop.clone();
+        let acceptor = Arc::new(self);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                accepted = accept(&listener, &acceptor.room) => accepted,
+            };
+            let (stream, peer, place) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(listener = acceptor.settings.name, %error, "can't accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let (acceptor, stack) = (Arc::clone(&acceptor), stack.clone());
+            tokio::spawn(async move {
+                acceptor.metrics.connections().inc();
+                if let Err(error) = acceptor.serve(stream, peer, stack).await {
+                    debug!(%peer, error, "connection ended");
+                }
+                acceptor.metrics.connections().dec();
+                drop(place);
+            });
+        }
+    }
+
+    async fn serve<S>(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        stack: ObserveService<S>,
+    ) -> Result<(), String>
+    where
+        S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+    {
+        let _alive = self.alive.clone();
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let watch = Arc::new(Watch::default());
+        let mut stop = self.stop.clone();
+        let sniffed = tokio::select! {
+            sniffed = timeout(self.settings.timeouts.head, sniff(stream, Arc::clone(&watch))) => sniffed,
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        };
+        let sniffed =
+            sniffed.map_err(|_| "no request in time".to_owned())?.map_err(|error| error.to_string())?;
+        let Some((version, io)) = sniffed else { return Ok(()) };
+        let service = Hyper(stack.for_client(Client { peer, watch: Arc::clone(&watch) }));
+        match version {
+            Version::Http1 => {
+                self.drive(pin!(self.http1().serve_connection(TokioIo::new(io), service)), &watch, true).await
+            }
+            Version::Http2 => {
+                self.drive(pin!(self.http2().serve_connection(TokioIo::new(io), service)), &watch, false)
+                    .await
+            }
+        }
+    }
+
+    fn http1(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            // `Watch` does this with one timer for a connection.
+            .header_read_timeout(None)
+            .max_buf_size(self.settings.limits.head.max(MIN_HEAD))
+            .max_header_size(self.settings.limits.head);
+        builder
+    }
+
+    fn http2(&self) -> http2::Builder<TokioExecutor> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(self.settings.limits.streams)
+            .max_header_list_size(u32::try_from(self.settings.limits.head).unwrap_or(u32::MAX));
+        builder
+    }
+
+    /// Polls a connection to its end, to the end of its patience, or to the end of the process.
+    async fn drive<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        watch: &Watch,
+        sees_heads: bool,
+    ) -> Result<(), String>
+    where
+        C: Graceful,
+    {
+        let mut inspector = Inspector::new(self.settings.timeouts, sees_heads);
+        let mut stop = self.stop.clone();
+        let mut stopping = pin!(async move {
+            // It fails only where nobody is left to tell it, and then the process ends anyway.
+            let _ = stop.wait_for(|stop| *stop).await;
+        });
+        let mut stopped = false;
+        let mut clock = pin!(sleep(inspector.interval()));
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(result.map_err(|error| error.to_string()));
+            }
+            if !stopped && stopping.as_mut().poll(cx).is_ready() {
+                stopped = true;
+                connection.as_mut().finish();
+                // What it says by that has to be polled out.
+                return connection.as_mut().poll(cx).map(|result| result.map_err(|error| error.to_string()));
+            }
+            while clock.as_mut().poll(cx).is_ready() {
+                match inspector.look(watch) {
+                    Verdict::Fine => {}
+                    Verdict::SlowHead => {
+                        return Poll::Ready(Err("a request's head did not come in time".to_owned()));
+                    }
+                    Verdict::Idle => {
+                        connection.as_mut().finish();
+                        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                            return Poll::Ready(result.map_err(|error| error.to_string()));
+                        }
+                    }
+                }
+                let next = tokio::time::Instant::now() + inspector.interval();
+                clock.as_mut().reset(next);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// hyper refuses a smaller read buffer.
+const MIN_HEAD: usize = 8192;
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    // Above the limit connections wait in the kernel's queue.
+    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+/// A connection that can be asked to take no further request.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    fn finish(self: Pin<&mut Self>);
+}
+
+type Io = TokioIo<ClientIo<TcpStream>>;
+
+impl<S> Graceful for http1::Connection<Io, Hyper<S>>
+where
+    Hyper<S>:
+        hyper::service::HttpService<Incoming, ResBody = Observed, Error: Into<crate::protocol::BoxError>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S> Graceful for http2::Connection<Io, Hyper<S>, TokioExecutor>
+where
+    Hyper<S>:
+        hyper::service::HttpService<Incoming, ResBody = Observed, Error: Into<crate::protocol::BoxError>>,
+    TokioExecutor: hyper::rt::bounds::Http2ServerConnExec<
+            <Hyper<S> as hyper::service::HttpService<Incoming>>::Future,
+            Observed,
+        >,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// The stack as hyper calls it. Layers hold no state between calls, so a copy serves each.
+struct Hyper<S>(ObserveService<S>);
+
+impl<S> hyper::service::Service<Request<Incoming>> for Hyper<S>
+where
+    S: Service<Request<Incoming>, Response = Rendered, Error = Infallible> + Clone,
+{
+    type Response = Response<Observed>;
+    type Error = Infallible;
+    type Future = <ObserveService<S> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.0.clone().call(request)
+    }
+}

@@ -1,0 +1,22 @@
+//! The process: listeners and workers, the stack that a request goes through, and what it is judged by.
+//!
+//! `stack` puts the layers together in request order; the other files are the layers of this room, and what accepts and
+//! ends connections around them.
+
+mod edge;
+mod gateway;
+mod io;
+mod listener;
+mod observe;
+mod render;
+mod resolve;
+mod run;
+mod settings;
+mod snapshot;
+mod stack;
+mod watch;
+
+pub use gateway::Gateway;
+pub use run::{Running, start};
+pub use settings::{Limits, ListenerSettings, Timeouts};
+pub use snapshot::{Snapshot, compile};

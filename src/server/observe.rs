@@ -1,0 +1,151 @@
+//! Outermost: request id and trace context go in, one observation comes out.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::render::Rendered;
+use super::watch::{Busy, Watch};
+use crate::protocol::ReplyBody;
+use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparent};
+
+/// Makes an [`Observation`] of every request.
+#[derive(Clone)]
+pub(super) struct Observe {
+    observer: Arc<Observer>,
+}
+
+impl Observe {
+    pub(super) fn new(observer: Arc<Observer>) -> Self {
+        Self { observer }
+    }
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = ObserveService<S>;
+    fn layer(&self, inner: S) -> ObserveService<S> {
+        ObserveService { inner, observer: Arc::clone(&self.observer), client: None }
+    }
+}
+
+/// Whose requests they are. A mounted gateway has no connections of its own and doesn't know.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub peer: SocketAddr,
+    pub watch: Arc<Watch>,
+}
+
+#[derive(Clone)]
+pub(super) struct ObserveService<S> {
+    inner: S,
+    observer: Arc<Observer>,
+    client: Option<Client>,
+}
+
+impl<S: Clone> ObserveService<S> {
+    /// The same stack for the requests of one connection.
+    pub(super) fn for_client(&self, client: Client) -> Self {
+        Self { client: Some(client), ..self.clone() }
+    }
+}
+
+impl<S, B> Service<Request<B>> for ObserveService<S>
+where
+    S: Service<Request<B>, Response = Rendered, Error = Infallible>,
+{
+    type Response = Response<Observed>;
+    type Error = Infallible;
+    type Future = ObserveFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let id = request_id(request.headers_mut());
+        traceparent(request.headers_mut());
+        let observation = Observation::begin(
+            Arc::clone(&self.observer),
+            request.method().clone(),
+            request.uri().clone(),
+            self.client.as_ref().map(|client| client.peer),
+            id,
+        );
+        let busy = self.client.as_ref().map(|client| client.watch.begin());
+        ObserveFuture { inner: self.inner.call(request), observed: Some((observation, busy)) }
+    }
+}
+
+pin_project! {
+    pub(super) struct ObserveFuture<F> {
+        #[pin]
+        inner: F,
+        observed: Option<(Observation, Option<Busy>)>,
+    }
+}
+
+impl<F> Future for ObserveFuture<F>
+where
+    F: Future<Output = Result<Rendered, Infallible>>,
+{
+    type Output = Result<Response<Observed>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let rendered = match ready!(this.inner.poll(cx)) {
+            Ok(rendered) => rendered,
+            Err(never) => match never {},
+        };
+        let Some((mut observation, busy)) = this.observed.take() else { return Poll::Pending };
+        let mut response = rendered.response;
+        response.headers_mut().insert(REQUEST_ID, observation.request_id().clone());
+        let rpc =
+            rendered.method.map(|method| (Arc::clone(&method.stats), Arc::clone(method.upstream.name())));
+        observation.answered(response.status().as_u16(), rpc, rendered.fault.as_ref());
+        Poll::Ready(Ok(response.map(|body| Observed { body, observation, _busy: busy })))
+    }
+}
+
+/// The body of an answer, which tells the observation what becomes of it.
+pub struct Observed {
+    body: ReplyBody,
+    observation: Observation,
+    _busy: Option<Busy>,
+}
+
+impl Body for Observed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.observation.sent(data.len());
+        }
+        if frame.is_none() || self.body.is_end_stream() {
+            self.observation.completed();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,136 @@
+//! Where every fault ends: it becomes an answer in the client's own protocol.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderValue, Method as HttpMethod, Request};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::resolve::Answer;
+use super::stack::Reply;
+use crate::fault::{Fault, Kind};
+use crate::policy::Method;
+use crate::protocol::Protocol;
+use crate::protocol::rest::ErrorRenderer;
+use crate::telemetry::{Metrics, REQUEST_ID};
+
+/// An answer, and what is told of it.
+pub(super) struct Rendered {
+    pub response: Reply,
+    pub method: Option<Arc<Method>>,
+    pub fault: Option<Fault>,
+}
+
+#[derive(Clone)]
+pub(super) struct Render {
+    shared: Arc<Renderers>,
+}
+
+struct Renderers {
+    rest: Arc<ErrorRenderer>,
+    metrics: Arc<Metrics>,
+}
+
+impl Render {
+    pub(super) fn new(rest: Arc<ErrorRenderer>, metrics: Arc<Metrics>) -> Self {
+        Self { shared: Arc::new(Renderers { rest, metrics }) }
+    }
+}
+
+impl<S> Layer<S> for Render {
+    type Service = RenderService<S>;
+    fn layer(&self, inner: S) -> RenderService<S> {
+        RenderService { inner, shared: Arc::clone(&self.shared) }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct RenderService<S> {
+    inner: S,
+    shared: Arc<Renderers>,
+}
+
+impl<S, B> Service<Request<B>> for RenderService<S>
+where
+    S: Service<Request<B>, Response = Answer, Error = Infallible>,
+{
+    type Response = Rendered;
+    type Error = Infallible;
+    type Future = RenderFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let protocol = Protocol::detect(request.headers());
+        let is_head = request.method() == HttpMethod::HEAD;
+        let request_id = request.headers().get(&REQUEST_ID).cloned();
+        RenderFuture {
+            inner: self.inner.call(request),
+            protocol,
+            is_head,
+            request_id,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+pin_project! {
+    pub(super) struct RenderFuture<F> {
+        #[pin]
+        inner: F,
+        protocol: Protocol,
+        is_head: bool,
+        request_id: Option<HeaderValue>,
+        shared: Arc<Renderers>,
+    }
+}
+
+impl<F> Future for RenderFuture<F>
+where
+    F: Future<Output = Result<Answer, Infallible>>,
+{
+    type Output = Result<Rendered, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        // A bug that one call meets must not take down the others on its worker. The call's own state is dropped, and
+        // nothing else is left half done by it.
+        let answer = match catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(answer))) => answer,
+            Ok(Poll::Ready(Err(never))) => match never {},
+            Err(panic) => {
+                this.shared.metrics.panicked();
+                let fault =
+                    Fault::new(Kind::Bug, "INTERNAL", "internal error").because(panic_message(&*panic));
+                Answer { method: None, result: Err(fault) }
+            }
+        };
+        Poll::Ready(Ok(match answer.result {
+            Ok(response) => Rendered { response, method: answer.method, fault: None },
+            Err(mut fault) => {
+                let id = this.request_id.as_ref().and_then(|id| id.to_str().ok());
+                let schema = answer.method.as_ref().map(|method| &method.output.set);
+                let response = match this.protocol {
+                    Protocol::Rest => this.shared.rest.render(&mut fault, id, schema, *this.is_head),
+                };
+                Rendered { response, method: answer.method, fault: Some(fault) }
+            }
+        }))
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,267 @@
+//! Starting the process's workers, and ending them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::{error, info, warn};
+
+use super::listener::{Acceptor, bind};
+use super::settings::ListenerSettings;
+use super::snapshot::{self, Snapshot};
+use super::stack::{Shared, stack};
+use crate::admin::{self, Admin};
+use crate::codec::PlanSet;
+use crate::config::Settings;
+use crate::problem::{Problem, Problems};
+use crate::protocol::rest::ErrorRenderer;
+use crate::schema;
+use crate::telemetry::{AccessLog, Metrics, Observer, flush_lines, flush_when_idle};
+use crate::upstream::Clusters;
+
+/// A process part that serves. Dropping it does not stop it; [`Running::stop`] does.
+pub struct Running {
+    listeners: Vec<(String, SocketAddr)>,
+    admin: Option<SocketAddr>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    stop: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+    ending: Arc<Ending>,
+}
+
+struct Ending {
+    drain: Duration,
+    access_log: Option<Arc<AccessLog>>,
+}
+
+/// Loads everything, binds every address, and serves on threads of its own. Warnings come beside it.
+///
+/// # Errors
+/// Every problem in settings, schema and rules; or an address that can't be had.
+pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
+    let workers = settings.workers.unwrap_or_else(cores).get();
+    let metrics = Arc::new(Metrics::default());
+    let (schema, mut warnings) = schema::load(&settings.schema)?;
+    let clusters = Arc::new(Clusters::new(&settings.upstreams, workers)?);
+    let (snapshot, more) = snapshot::build(&schema, &settings.rules, &clusters, &metrics, 1)?;
+    warnings.extend(more);
+    metrics.generation(snapshot.generation());
+    let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
+    let builtin = PlanSet::compile(&schema::builtin_pool());
+
+    let listeners = bind_all(&settings.listeners, workers)?;
+    let admin_listener =
+        settings.admin.map(|admin| bind_one(admin.address, "the admin address")).transpose()?;
+    let access_log = AccessLog::open(&settings.access_log, Arc::clone(&metrics))
+        .map_err(|error| Problem::error(format!("the access log can't be opened: {error}")))?
+        .map(Arc::new);
+    let observer = Arc::new(Observer { metrics: Arc::clone(&metrics), access_log: access_log.clone() });
+
+    let (stop, stopped) = watch::channel(false);
+    let addresses: Vec<(String, SocketAddr)> =
+        listeners.iter().map(|listener| (listener.settings.name.clone(), listener.address)).collect();
+    let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let mut running = Running {
+        listeners: addresses,
+        admin: admin_address,
+        snapshot: Arc::clone(&snapshots),
+        stop,
+        workers: Vec::new(),
+        ending: Arc::new(Ending { drain: settings.drain, access_log }),
+    };
+    if let Some(listener) = admin_listener {
+        let admin = Admin {
+            metrics: Arc::clone(&metrics),
+            clusters: Arc::clone(&clusters),
+            stopping: stopped.clone(),
+        };
+        running.workers.push(spawn("admin".into(), stopped.clone(), move |stopped| {
+            admin::serve(listener, admin, stopped)
+        })?);
+    }
+    let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
+    for listener in listeners {
+        let errors =
+            Arc::new(ErrorRenderer { form: listener.settings.errors, builtin: Arc::clone(&builtin) });
+        for (worker, socket) in listener.sockets.into_iter().enumerate() {
+            let shared = Shared::new(
+                &listener.settings,
+                Arc::clone(&observer),
+                Arc::clone(&errors),
+                Arc::clone(&snapshots),
+                worker,
+            );
+            let socket = Socket {
+                socket,
+                settings: listener.settings.clone(),
+                room: Arc::clone(&listener.room),
+                shared,
+            };
+            if let Some(own) = sockets.get_mut(worker) {
+                own.push(socket);
+            }
+        }
+    }
+    for (number, sockets) in sockets.into_iter().enumerate() {
+        let worker = Worker {
+            number,
+            sockets,
+            clusters: Arc::clone(&clusters),
+            metrics: Arc::clone(&metrics),
+            ending: Arc::clone(&running.ending),
+        };
+        running
+            .workers
+            .push(spawn(format!("worker-{number}"), stopped.clone(), move |stopped| worker.run(stopped))?);
+    }
+    Ok((running, warnings))
+}
+
+/// One worker for each core that the process may use.
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+struct Bound {
+    settings: ListenerSettings,
+    address: SocketAddr,
+    /// One for each worker.
+    sockets: Vec<StdListener>,
+    room: Arc<Semaphore>,
+}
+
+fn bind_all(listeners: &[ListenerSettings], workers: usize) -> Result<Vec<Bound>, Problems> {
+    let mut problems = Problems::new();
+    let mut bound = Vec::with_capacity(listeners.len());
+    for settings in listeners {
+        let what = format!("listener `{}`", settings.name);
+        let first = match bind_one(settings.address, &what) {
+            Ok(first) => first,
+            Err(found) => {
+                problems.extend(found);
+                continue;
+            }
+        };
+        // With port 0 the first socket chooses, and the others join it.
+        let address = first.local_addr().unwrap_or(settings.address);
+        let mut sockets = vec![first];
+        for _ in 1..workers {
+            match bind_one(address, &what) {
+                Ok(socket) => sockets.push(socket),
+                Err(found) => problems.extend(found),
+            }
+        }
+        let room = Arc::new(Semaphore::new(settings.limits.connections.min(Semaphore::MAX_PERMITS)));
+        bound.push(Bound { settings: settings.clone(), address, sockets, room });
+    }
+    problems.into_result(bound).map(|(bound, _)| bound)
+}
+
+fn bind_one(address: SocketAddr, what: &str) -> Result<StdListener, Problems> {
+    bind(address)
+        .map_err(|error| Problems::from(Problem::error(format!("{what}: {address} can't be bound: {error}"))))
+}
+
+fn spawn<F>(
+    name: String,
+    stopped: watch::Receiver<bool>,
+    run: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
+) -> Result<JoinHandle<()>, Problems>
+where
+    F: Future<Output = ()>,
+{
+    let cannot =
+        |error: io::Error| Problems::from(Problem::error(format!("a thread can't be started: {error}")));
+    // One runtime a thread, of one thread each: a call never waits for another core.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    std::thread::Builder::new().name(name).spawn(move || runtime.block_on(run(stopped))).map_err(cannot)
+}
+
+struct Socket {
+    socket: StdListener,
+    settings: ListenerSettings,
+    room: Arc<Semaphore>,
+    shared: Shared,
+}
+
+struct Worker {
+    number: usize,
+    sockets: Vec<Socket>,
+    clusters: Arc<Clusters>,
+    metrics: Arc<Metrics>,
+    ending: Arc<Ending>,
+}
+
+impl Worker {
+    async fn run(self, mut stopped: watch::Receiver<bool>) {
+        if let Some(log) = &self.ending.access_log {
+            tokio::spawn(flush_when_idle(Arc::clone(log)));
+        }
+        self.clusters.warm(self.number);
+        let (alive, mut gone) = mpsc::channel(1);
+        for socket in self.sockets {
+            let acceptor = Acceptor {
+                room: socket.room,
+                metrics: Arc::clone(&self.metrics),
+                stop: stopped.clone(),
+                alive: alive.clone(),
+                settings: socket.settings,
+            };
+            let stack = stack(&socket.shared);
+            tokio::spawn(async move {
+                let name = acceptor.settings.name.clone();
+                if let Err(error) = acceptor.run(socket.socket, stack).await {
+                    error!(listener = name, %error, "a listener failed");
+                }
+            });
+        }
+        drop(alive);
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        if tokio::time::timeout(self.ending.drain, gone.recv()).await.is_err() {
+            warn!(worker = self.number, "calls that were under way are cut off");
+        }
+        if let Some(log) = &self.ending.access_log {
+            flush_lines(log);
+        }
+    }
+}
+
+impl Running {
+    /// The listeners' names and the addresses that they have.
+    #[must_use]
+    pub fn listeners(&self) -> &[(String, SocketAddr)] {
+        &self.listeners
+    }
+
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What requests are judged by now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Accepts nothing more, lets calls under way end for as long as the settings say, and waits for that.
+    pub fn stop(self) {
+        let began = Instant::now();
+        self.stop.send_replace(true);
+        for worker in self.workers {
+            if worker.join().is_err() {
+                error!("a worker ended with a panic");
+            }
+        }
+        if let Some(log) = &self.ending.access_log {
+            log.close();
+        }
+        info!(after_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "stopped");
+    }
+}

@@ -1,0 +1,85 @@
+//! What an operator says of a listener, and of the process as a whole.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::codec::JsonStyle;
+use crate::fault::ErrorForm;
+use crate::transcode::RequestRules;
+
+/// One listening address and all choices that hold for what comes in by it.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    pub name: String,
+    pub address: SocketAddr,
+    /// How replies are printed.
+    pub json: JsonStyle,
+    /// The form of error bodies in REST.
+    pub errors: ErrorForm,
+    /// How REST requests are read.
+    pub request: RequestRules,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+}
+
+impl ListenerSettings {
+    #[must_use]
+    pub fn new(name: impl Into<String>, address: SocketAddr) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            json: JsonStyle::default(),
+            errors: ErrorForm::default(),
+            request: RequestRules::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// Sizes, in bytes unless they count something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A REST request's body.
+    pub body: usize,
+    /// One message from a backend.
+    pub message: usize,
+    /// A request's head: request line and headers together.
+    pub head: usize,
+    /// A request's URL: path and query together.
+    pub url: usize,
+    /// Connections open at the same time, over all workers.
+    pub connections: usize,
+    /// Streams open at the same time on one HTTP/2 connection.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 4 << 20,
+            message: 16 << 20,
+            head: 64 << 10,
+            url: 16 << 10,
+            connections: 65_536,
+            streams: 256,
+        }
+    }
+}
+
+/// How long the listener waits for a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From accepting, or from the first byte of a further request, to the end of the head.
+    pub head: Duration,
+    /// Between two pieces of a request's body.
+    pub body: Duration,
+    /// A connection without a request.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(10), body: Duration::from_secs(30), idle: Duration::from_secs(300) }
+    }
+}

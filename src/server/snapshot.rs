@@ -1,0 +1,257 @@
+//! All that was compiled from descriptors and rules: immutable, and replaced as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+
+use crate::codec::PlanSet;
+use crate::config::Settings;
+use crate::policy::{Method, Rule};
+use crate::problem::{Problem, Problems};
+use crate::route::{HttpMethod, Router, RouterBuilder, Segment};
+use crate::schema::{self, Schema};
+use crate::telemetry::Metrics;
+use crate::transcode::Binding;
+use crate::upstream::{Cluster, Clusters};
+
+/// How long a unary call may take where no rule says so.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a path and a method lead to.
+pub(super) struct Route {
+    pub method: Arc<Method>,
+    pub binding: Arc<Binding>,
+}
+
+/// What requests are judged by. A request loads it once.
+pub struct Snapshot {
+    generation: u64,
+    router: Router<Route>,
+    methods: usize,
+    bindings: usize,
+    streaming: usize,
+    example: Option<String>,
+}
+
+impl Snapshot {
+    /// Counts up with every snapshot of a process, from 1.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many RPCs there are.
+    #[must_use]
+    pub fn methods(&self) -> usize {
+        self.methods
+    }
+
+    /// How many HTTP bindings there are.
+    #[must_use]
+    pub fn bindings(&self) -> usize {
+        self.bindings
+    }
+
+    /// How many of the bindings are of streaming RPCs.
+    #[must_use]
+    pub fn streaming_bindings(&self) -> usize {
+        self.streaming
+    }
+
+    /// A path that a GET reaches, for a first try; variables are filled with `1`.
+    #[must_use]
+    pub fn example(&self) -> Option<&str> {
+        self.example.as_deref()
+    }
+
+    pub(super) fn router(&self) -> &Router<Route> {
+        &self.router
+    }
+}
+
+/// Loads the schema and compiles it with the rules, as serving would. Warnings come beside the snapshot.
+///
+/// # Errors
+/// Every problem in schema, HTTP rules, upstreams and rules.
+pub fn compile(settings: &Settings) -> Result<(Snapshot, Problems), Problems> {
+    let (schema, mut warnings) = schema::load(&settings.schema)?;
+    let clusters = Clusters::new(&settings.upstreams, 1)?;
+    let (snapshot, more) = build(&schema, &settings.rules, &clusters, &Metrics::default(), 1)?;
+    warnings.extend(more);
+    Ok((snapshot, warnings))
+}
+
+/// Compiles a loaded schema with the rules.
+pub(super) fn build(
+    schema: &Schema,
+    rules: &[Rule],
+    clusters: &Clusters,
+    metrics: &Metrics,
+    generation: u64,
+) -> Result<(Snapshot, Problems), Problems> {
+    let mut problems = Problems::new();
+    report_idle_rules(schema, rules, &mut problems);
+    let plans = PlanSet::compile(&schema.pool);
+    let methods = compile_methods(schema, rules, clusters, metrics, &plans, &mut problems);
+    let mut router = RouterBuilder::new();
+    let mut bindings = 0;
+    let mut streaming = 0;
+    for binding in &schema.bindings {
+        let Some(Some(method)) = methods.get(binding.method) else { continue };
+        let Some(compiled) = Binding::compile(binding, &method.input, &method.output) else {
+            let what = format!(
+                "the HTTP rule `{}` of `{}` does not fit its messages",
+                binding.template,
+                method.name()
+            );
+            problems.push(Problem::error(what));
+            continue;
+        };
+        bindings += 1;
+        streaming += usize::from(!method.is_unary());
+        let route = Route { method: Arc::clone(method), binding: Arc::new(compiled) };
+        if let Err(taken) = router.add(binding.http_method.clone(), &binding.template, route) {
+            let what = format!(
+                "`{}` and `{}` are both bound to `{}`",
+                taken.existing.method.name(),
+                method.name(),
+                binding.template
+            );
+            problems.push(Problem::error(what));
+        }
+    }
+    problems.into_result(Snapshot {
+        generation,
+        router: router.build(),
+        methods: methods.iter().flatten().count(),
+        bindings,
+        streaming,
+        example: example(schema),
+    })
+}
+
+fn example(schema: &Schema) -> Option<String> {
+    let gets = schema.bindings.iter().filter(|binding| {
+        let unary = schema
+            .methods
+            .get(binding.method)
+            .is_some_and(|method| !method.client_streaming && !method.server_streaming);
+        unary && binding.http_method == HttpMethod::Exact(http::Method::GET)
+    });
+    let shortest = gets.min_by_key(|binding| binding.template.segments().len())?;
+    let mut path: String = shortest
+        .template
+        .segments()
+        .iter()
+        .map(|segment| match segment {
+            Segment::Literal(text) => format!("/{text}"),
+            Segment::Single | Segment::Rest => "/1".to_owned(),
+        })
+        .collect();
+    if let Some(verb) = shortest.template.verb() {
+        path.push(':');
+        path.push_str(verb);
+    }
+    Some(path)
+}
+
+/// One [`Method`] for each of the schema, in its order; none where there is a problem with it.
+fn compile_methods(
+    schema: &Schema,
+    rules: &[Rule],
+    clusters: &Clusters,
+    metrics: &Metrics,
+    plans: &Arc<PlanSet>,
+    problems: &mut Problems,
+) -> Vec<Option<Arc<Method>>> {
+    let rules = Rules::new(rules);
+    let mut homeless: BTreeMap<&str, usize> = BTreeMap::new();
+    let methods = schema
+        .methods
+        .iter()
+        .map(|method| {
+            let (service, name) = (method.service(), method.name());
+            let upstream = match rules.most_specific(service, name, |rule| rule.upstream.as_deref()) {
+                Some(upstream) => clusters.get(upstream),
+                None => clusters.only(),
+            };
+            let Some(upstream) = upstream else {
+                *homeless.entry(service).or_default() += 1;
+                return None;
+            };
+            let timeout = rules.most_specific(service, name, |rule| rule.timeout).unwrap_or(DEFAULT_TIMEOUT);
+            let max_body = rules.most_specific(service, name, |rule| rule.max_body);
+            let compiled = compile_method(method, plans, metrics, upstream, timeout, max_body);
+            if compiled.is_none() {
+                problems.push(Problem::error(format!(
+                    "`{service}/{name}` can't be compiled: its messages are missing"
+                )));
+            }
+            compiled
+        })
+        .collect();
+    for (service, count) in homeless {
+        let methods = if count == 1 { "method".to_owned() } else { format!("{count} methods") };
+        problems.push(
+            Problem::error(format!("no rule says which upstream serves the {methods} of `{service}`"))
+                .help(format!("add `\"{service}/*\": {{ upstream: … }}` to `rules`, or choose services with `schema.services`")),
+        );
+    }
+    methods
+}
+
+fn compile_method(
+    method: &schema::Method,
+    plans: &Arc<PlanSet>,
+    metrics: &Metrics,
+    upstream: &Arc<Cluster>,
+    timeout: Duration,
+    max_body: Option<usize>,
+) -> Option<Arc<Method>> {
+    Some(Arc::new(Method {
+        path: PathAndQuery::try_from(method.path.as_str()).ok()?,
+        input: plans.message(method.input().full_name())?,
+        output: plans.message(method.output().full_name())?,
+        client_streaming: method.client_streaming,
+        server_streaming: method.server_streaming,
+        upstream: Arc::clone(upstream),
+        timeout: Some(timeout),
+        max_body,
+        stats: metrics.call(method.path.trim_start_matches('/')),
+    }))
+}
+
+/// Rules, the most specific first.
+struct Rules<'r>(Vec<&'r Rule>);
+
+impl<'r> Rules<'r> {
+    fn new(rules: &'r [Rule]) -> Self {
+        let mut sorted: Vec<&Rule> = rules.iter().collect();
+        sorted.sort_by_key(|rule| std::cmp::Reverse(rule.selector.specificity()));
+        Self(sorted)
+    }
+
+    /// The value of one key: that of the most specific rule that has it.
+    fn most_specific<T>(
+        &self,
+        service: &str,
+        method: &str,
+        key: impl Fn(&'r Rule) -> Option<T>,
+    ) -> Option<T> {
+        self.0.iter().filter(|rule| rule.selector.matches(service, method)).find_map(|rule| key(rule))
+    }
+}
+
+fn report_idle_rules(schema: &Schema, rules: &[Rule], problems: &mut Problems) {
+    for rule in rules {
+        let matches = |method: &schema::Method| rule.selector.matches(method.service(), method.name());
+        if !schema.methods.iter().any(matches) {
+            let mut problem = Problem::warning(format!("the rule `{}` matches no method", rule.selector))
+                .help("`transom routes` prints the methods that there are");
+            problem.excerpts.extend(rule.excerpt.clone());
+            problems.push(problem);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The way of a request, in its order. Each line says why it stands where it stands.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::{Service, ServiceBuilder, service_fn};
+
+use super::edge::Edge;
+use super::observe::{Observe, ObserveService};
+use super::render::{Render, Rendered};
+use super::resolve::Resolve;
+use super::settings::ListenerSettings;
+use super::snapshot::Snapshot;
+use crate::policy::{Admit, Admitted, BodySize, Deadline};
+use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
+use crate::protocol::{BoxError, ReplyBody};
+use crate::telemetry::{Metrics, Observer};
+
+/// What all connections of one listener on one worker share.
+pub(super) struct Shared {
+    pub observer: Arc<Observer>,
+    pub metrics: Arc<Metrics>,
+    pub errors: Arc<ErrorRenderer>,
+    pub snapshots: Arc<ArcSwap<Snapshot>>,
+    pub exchange: Arc<Exchange>,
+    pub max_url: usize,
+    pub max_body: usize,
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: &ListenerSettings,
+        observer: Arc<Observer>,
+        errors: Arc<ErrorRenderer>,
+        snapshots: Arc<ArcSwap<Snapshot>>,
+        worker: usize,
+    ) -> Self {
+        let rest = RestSettings {
+            request: settings.request.clone(),
+            json: settings.json,
+            max_reply: settings.limits.message,
+            body_patience: settings.timeouts.body,
+        };
+        Self {
+            metrics: Arc::clone(&observer.metrics),
+            observer,
+            errors,
+            snapshots,
+            exchange: Arc::new(Exchange { settings: rest, worker }),
+            max_url: settings.limits.url,
+            max_body: settings.limits.body,
+        }
+    }
+}
+
+/// The whole stack. Its futures are concrete: nothing on the way of a request is boxed.
+pub(super) fn stack<B>(
+    shared: &Shared,
+) -> ObserveService<
+    impl Service<Request<B>, Response = Rendered, Error = Infallible, Future: Send> + Clone + Send + use<B>,
+>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    let exchange = Arc::clone(&shared.exchange);
+    ServiceBuilder::new()
+        // Outermost: it must see every request and every answer, whatever happens between.
+        .layer(Observe::new(Arc::clone(&shared.observer)))
+        // Knows the client's protocol; every fault from below ends here, so nothing below renders.
+        .layer(Render::new(Arc::clone(&shared.errors), Arc::clone(&shared.metrics)))
+        // Refuses by the head alone, before a route is looked for.
+        .layer(Edge::new(shared.max_url))
+        // From here on a call is an RPC; everything that is decided is keyed to it.
+        .layer(Resolve::new(Arc::clone(&shared.snapshots)))
+        // Before the body, so that a body that trickles in counts too.
+        .layer(Deadline)
+        // A body that says that it is too large is refused before a byte of it is read.
+        .layer(BodySize::new(shared.max_body))
+        // Innermost of the policies: what it lets through has passed all of them.
+        .layer(Admit)
+        // Reads the body, translates, and calls the upstream.
+        .service(service_fn(move |admitted: Admitted<B>| {
+            let exchange = Arc::clone(&exchange);
+            async move { exchange.run(admitted).await }
+        }))
+}
+
+/// What every service below `resolve` answers with.
+pub(super) type Reply = Response<ReplyBody>;

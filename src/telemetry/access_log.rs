@@ -1,0 +1,300 @@
+//! The access log: one line a call.
+//!
+//! Lines are gathered by each thread and handed, many at a time, to one thread that writes, so that a slow disk or a
+//! stalled pipe never holds up a call. Lines that this thread can't keep up with are dropped and counted.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+
+use super::Outcome;
+use super::metrics::Metrics;
+use super::settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};
+
+/// A thread's lines are handed over when there are this many bytes of them, …
+const BATCH: usize = 32 << 10;
+/// … or this long after the first of them.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// Batches that wait for the writer, at most.
+const QUEUE: usize = 256;
+
+thread_local! {
+    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static FILLED: RefCell<Option<Arc<Notify>>> = const { RefCell::new(None) };
+}
+
+/// The thread that writes, and the way to it.
+struct Writer {
+    batches: SyncSender<Vec<u8>>,
+    thread: JoinHandle<()>,
+}
+
+/// Where lines go.
+pub struct AccessLog {
+    format: AccessLogFormat,
+    /// None once closed.
+    writer: Mutex<Option<Writer>>,
+    open: AtomicBool,
+    metrics: Arc<Metrics>,
+}
+
+impl AccessLog {
+    /// Opens the target and starts the thread that writes; `None` where the log is off.
+    ///
+    /// # Errors
+    /// The file can't be opened, or the thread not started.
+    pub fn open(settings: &AccessLogSettings, metrics: Arc<Metrics>) -> io::Result<Option<Self>> {
+        let target: Box<dyn Write + Send> = match &settings.target {
+            AccessLogTarget::Off => return Ok(None),
+            AccessLogTarget::Stdout => Box::new(io::stdout()),
+            AccessLogTarget::Stderr => Box::new(io::stderr()),
+            AccessLogTarget::File(path) => {
+                Box::new(std::fs::OpenOptions::new().create(true).append(true).open(path)?)
+            }
+        };
+        let (send, batches) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || write_all(target, &batches))?;
+        Ok(Some(Self {
+            format: settings.format,
+            writer: Mutex::new(Some(Writer { batches: send, thread })),
+            open: AtomicBool::new(true),
+            metrics,
+        }))
+    }
+
+    /// Adds one line. It is written soon, not at once.
+    pub fn write(&self, outcome: &Outcome<'_>) {
+        if !self.open.load(Ordering::Relaxed) {
+            return;
+        }
+        LINES.with_borrow_mut(|lines| {
+            let first = lines.is_empty();
+            match self.format {
+                AccessLogFormat::Text => text_line(lines, outcome),
+                AccessLogFormat::Json => json_line(lines, outcome),
+            }
+            let gathered = FILLED.with_borrow(|filled| match filled {
+                Some(filled) if first => {
+                    filled.notify_one();
+                    true
+                }
+                Some(_) => true,
+                None => false,
+            });
+            if !gathered || lines.len() >= BATCH {
+                self.hand_over(lines);
+            }
+        });
+    }
+
+    fn hand_over(&self, lines: &mut Vec<u8>) {
+        if lines.is_empty() {
+            return;
+        }
+        let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let batch = std::mem::replace(lines, Vec::with_capacity(BATCH + 1024));
+        let writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let sent = writer.as_ref().map(|writer| writer.batches.try_send(batch));
+        if matches!(sent, Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None) {
+            self.metrics.access_log_dropped(count);
+        }
+    }
+
+    /// Hands over what is left and waits until it is written. Each worker has flushed its own lines by then.
+    pub fn close(&self) {
+        flush_lines(self);
+        self.open.store(false, Ordering::Relaxed);
+        let writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(Writer { batches, thread }) = writer {
+            drop(batches);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Hands over the lines that the calling thread has gathered.
+pub fn flush_lines(log: &AccessLog) {
+    LINES.with_borrow_mut(|lines| log.hand_over(lines));
+}
+
+/// Lets the calling thread gather lines, and hands them over in time for as long as the future is polled there.
+pub async fn flush_when_idle(log: Arc<AccessLog>) {
+    let filled = Arc::new(Notify::new());
+    FILLED.set(Some(Arc::clone(&filled)));
+    loop {
+        filled.notified().await;
+        tokio::time::sleep(LONGEST_WAIT).await;
+        flush_lines(&log);
+    }
+}
+
+fn write_all(mut target: Box<dyn Write + Send>, batches: &Receiver<Vec<u8>>) {
+    for batch in batches {
+        // A log that can't be written is no reason to stop serving; the next batch may fare better.
+        let _ = target.write_all(&batch).and_then(|()| target.flush());
+    }
+}
+
+/// `time=… status=200 code=OK rpc=… method=GET path=… …`
+fn text_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
+    let mut line = Text(lines);
+    let _ = write!(line, "time={}", Rfc3339(outcome.at));
+    let _ = write!(line, " status={} code={}", outcome.status, outcome.code.map_or("OK", |code| code.name()));
+    let _ = write!(line, " method={} path={}", outcome.method, Quoted(outcome.path));
+    if let Some(rpc) = outcome.rpc {
+        let _ = write!(line, " rpc={rpc}");
+    }
+    if let Some(upstream) = outcome.upstream {
+        let _ = write!(line, " upstream={}", Quoted(upstream));
+    }
+    if let Some(fault) = outcome.fault {
+        let _ = write!(line, " reason={} origin={}", fault.reason, fault.origin.as_str());
+        if let Some(cause) = &fault.cause {
+            let _ = write!(line, " cause={}", Quoted(cause));
+        }
+    }
+    let _ = write!(line, " us={} sent={}", outcome.took.as_micros(), outcome.sent);
+    if !outcome.complete {
+        let _ = line.write_str(" aborted=true");
+    }
+    if let Some(peer) = outcome.peer {
+        let _ = write!(line, " peer={peer}");
+    }
+    let _ = writeln!(line, " request_id={}", Quoted(outcome.request_id));
+}
+
+fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
+    let mut line = serde_json::Map::new();
+    let mut put = |key: &str, value: serde_json::Value| {
+        line.insert(key.to_owned(), value);
+    };
+    put("time", Rfc3339(outcome.at).to_string().into());
+    put("status", outcome.status.into());
+    put("code", outcome.code.map_or("OK", |code| code.name()).into());
+    put("method", outcome.method.into());
+    put("path", outcome.path.into());
+    if let Some(rpc) = outcome.rpc {
+        put("rpc", rpc.into());
+    }
+    if let Some(upstream) = outcome.upstream {
+        put("upstream", upstream.into());
+    }
+    if let Some(fault) = outcome.fault {
+        put("reason", fault.reason.into());
+        put("origin", fault.origin.as_str().into());
+        if let Some(cause) = &fault.cause {
+            put("cause", cause.as_str().into());
+        }
+    }
+    put("us", u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX).into());
+    put("sent", outcome.sent.into());
+    if !outcome.complete {
+        put("aborted", true.into());
+    }
+    if let Some(peer) = outcome.peer {
+        put("peer", peer.to_string().into());
+    }
+    put("request_id", outcome.request_id.into());
+    // Writing JSON to memory does not fail.
+    let _ = serde_json::to_writer(&mut *lines, &line);
+    lines.push(b'\n');
+}
+
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl std::fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// A value in quotes where it needs them, so that nothing from outside can forge a key or a line.
+struct Quoted<'a>(&'a str);
+
+impl std::fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\');
+        if !self.0.is_empty() && self.0.bytes().all(plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "{:?}", self.0)
+        }
+    }
+}
+
+struct Rfc3339(SystemTime);
+
+impl std::fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        humantime::format_rfc3339_millis(self.0).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Code, Origin};
+    use crate::telemetry::observation::FaultFacts;
+
+    fn outcome<'a>(fault: Option<&'a FaultFacts>) -> Outcome<'a> {
+        Outcome {
+            at: SystemTime::UNIX_EPOCH,
+            method: "GET",
+            path: "/v1/a\" x=1",
+            status: 404,
+            code: Some(Code::NotFound),
+            rpc: Some("a.B/C"),
+            upstream: Some("u"),
+            fault,
+            took: Duration::from_micros(1500),
+            sent: 12,
+            complete: true,
+            peer: None,
+            request_id: "r",
+        }
+    }
+
+    #[test]
+    fn a_text_line_can_not_be_forged() {
+        let fault =
+            FaultFacts { reason: "BACKEND_STATUS", origin: Origin::Backend, cause: Some("a\nb".into()) };
+        let mut line = Vec::new();
+        text_line(&mut line, &outcome(Some(&fault)));
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            "time=1970-01-01T00:00:00.000Z status=404 code=NOT_FOUND method=GET path=\"/v1/a\\\" x=1\" rpc=a.B/C \
+             upstream=u reason=BACKEND_STATUS origin=backend cause=\"a\\nb\" us=1500 sent=12 request_id=r\n"
+        );
+    }
+
+    #[test]
+    fn a_json_line_is_json() {
+        let mut line = Vec::new();
+        json_line(&mut line, &outcome(None));
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!((&value["path"], &value["us"]), (&"/v1/a\" x=1".into(), &1500.into()));
+    }
+
+    #[test]
+    fn lines_reach_the_file_when_the_log_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let settings =
+            AccessLogSettings { target: AccessLogTarget::File(path.clone()), format: AccessLogFormat::Text };
+        let log = AccessLog::open(&settings, Arc::new(Metrics::default())).unwrap().unwrap();
+        log.write(&outcome(None));
+        log.write(&outcome(None));
+        log.close();
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 2);
+    }
+}

@@ -1,0 +1,16 @@
+//! Around everything: who called what, how it ended, how long it took.
+//!
+//! The outermost layer makes one [`Observation`] of each call. It becomes one line of the access log and counts in the
+//! metrics of its RPC when the answer's last byte is handed to the connection, or when the client is gone.
+
+mod access_log;
+mod metrics;
+mod observation;
+mod settings;
+mod trace;
+
+pub use access_log::{AccessLog, flush_lines, flush_when_idle};
+pub use metrics::{CallStats, Metrics};
+pub use observation::{Observation, Observer, Outcome};
+pub use settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};
+pub use trace::{REQUEST_ID, TRACEPARENT, TRACESTATE, request_id, traceparent};

@@ -1,0 +1,148 @@
+//! What is known of one call, gathered on its way and told at its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderValue, Method, Uri};
+
+use super::access_log::AccessLog;
+use super::metrics::{CallStats, Metrics};
+use crate::fault::{Code, Fault, Origin};
+
+/// Where observations are told.
+pub struct Observer {
+    pub metrics: Arc<Metrics>,
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
+/// One call. Told when it is dropped, whatever the reason.
+pub struct Observation {
+    observer: Arc<Observer>,
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    peer: Option<SocketAddr>,
+    request_id: HeaderValue,
+    rpc: Option<(Arc<CallStats>, Arc<str>)>,
+    status: u16,
+    code: Option<Code>,
+    fault: Option<FaultFacts>,
+    sent: u64,
+    complete: bool,
+}
+
+/// What a log says of a fault.
+pub struct FaultFacts {
+    pub reason: &'static str,
+    pub origin: Origin,
+    pub cause: Option<String>,
+}
+
+/// What is told of a call at its end.
+pub struct Outcome<'a> {
+    /// When it ended.
+    pub at: SystemTime,
+    pub method: &'a str,
+    /// Without the query, which may hold secrets.
+    pub path: &'a str,
+    /// The HTTP status; 499 where the client left before there was one.
+    pub status: u16,
+    /// None for OK.
+    pub code: Option<Code>,
+    /// `package.Service/Method`, once it was known.
+    pub rpc: Option<&'a str>,
+    pub upstream: Option<&'a str>,
+    pub fault: Option<&'a FaultFacts>,
+    pub took: Duration,
+    /// Bytes of the answer's body that were handed to the connection.
+    pub sent: u64,
+    /// Whether all of the answer was.
+    pub complete: bool,
+    pub peer: Option<SocketAddr>,
+    pub request_id: &'a str,
+}
+
+impl Observation {
+    #[must_use]
+    pub fn begin(
+        observer: Arc<Observer>,
+        method: Method,
+        uri: Uri,
+        peer: Option<SocketAddr>,
+        request_id: HeaderValue,
+    ) -> Self {
+        Self {
+            observer,
+            started: Instant::now(),
+            method,
+            uri,
+            peer,
+            request_id,
+            rpc: None,
+            status: 499,
+            code: Some(Code::Cancelled),
+            fault: None,
+            sent: 0,
+            complete: false,
+        }
+    }
+
+    #[must_use]
+    pub fn request_id(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// The call has an answer, though not all of it is sent.
+    pub fn answered(&mut self, status: u16, rpc: Option<(Arc<CallStats>, Arc<str>)>, fault: Option<&Fault>) {
+        self.status = status;
+        self.rpc = rpc;
+        self.code = fault.map(Fault::code);
+        self.fault = fault.map(|fault| FaultFacts {
+            reason: fault.reason(),
+            origin: fault.origin(),
+            cause: fault.cause().map(ToString::to_string),
+        });
+    }
+
+    /// So many bytes of the body were handed to the connection.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// Nothing of the answer is left.
+    pub fn completed(&mut self) {
+        self.complete = true;
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        let code = if self.complete { self.code } else { Some(Code::Cancelled) };
+        match &self.rpc {
+            Some((stats, _)) => stats.record(code, took),
+            None => self.observer.metrics.unrouted(code),
+        }
+        if let Some(fault) = &self.fault {
+            self.observer.metrics.fault(fault.reason, fault.origin);
+        }
+        if let Some(log) = &self.observer.access_log {
+            log.write(&Outcome {
+                at: SystemTime::now(),
+                method: self.method.as_str(),
+                path: self.uri.path(),
+                status: self.status,
+                code,
+                rpc: self.rpc.as_ref().map(|(stats, _)| stats.rpc()),
+                upstream: self.rpc.as_ref().map(|(_, upstream)| &**upstream),
+                fault: self.fault.as_ref(),
+                took,
+                sent: self.sent,
+                complete: self.complete,
+                peer: self.peer,
+                request_id: self.request_id.to_str().unwrap_or_default(),
+            });
+        }
+    }
+}

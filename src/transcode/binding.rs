@@ -1,0 +1,72 @@
+//! An HTTP binding, compiled: every name in it is the number of a field.
+
+use crate::codec::{FieldId, Plan};
+use crate::schema;
+
+/// One HTTP rule of one RPC, checked against its messages at load.
+pub struct Binding {
+    /// In the order of the template.
+    pub variables: Box<[Variable]>,
+    pub body: BodyRule,
+    /// The field of the reply that is the whole answer.
+    pub response_body: Option<FieldId>,
+}
+
+/// A path variable: the way from the request message to the field that it sets.
+pub struct Variable {
+    /// As the template spells it.
+    pub name: Box<str>,
+    /// From the request message to the field.
+    pub path: Box<[FieldId]>,
+    /// The message that the field is in.
+    pub owner: Plan,
+    /// Whether it may match several segments.
+    pub multi: bool,
+}
+
+/// Where a request's body goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyRule {
+    /// There is none.
+    None,
+    /// It is the message.
+    Whole,
+    /// It is this field.
+    Field(FieldId),
+}
+
+impl Binding {
+    /// Compiles a checked binding. `None` where it names fields that the plans don't have, which the checks at load
+    /// leave no room for.
+    #[must_use]
+    pub fn compile(binding: &schema::Binding, input: &Plan, output: &Plan) -> Option<Self> {
+        let mut variables = Vec::with_capacity(binding.variables.len());
+        for (fields, variable) in binding.variables.iter().zip(binding.template.variables()) {
+            let mut owner = input.clone();
+            let mut path = Vec::with_capacity(fields.len());
+            for (depth, field) in fields.iter().enumerate() {
+                let id = owner.field_by_name(field.name())?;
+                path.push(id);
+                if depth + 1 < fields.len() {
+                    owner = owner.nested(id)?;
+                }
+            }
+            variables.push(Variable {
+                name: fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(".").into(),
+                path: path.into(),
+                owner,
+                multi: variable.multi,
+            });
+        }
+        let body = match &binding.body {
+            schema::BodyRule::None => BodyRule::None,
+            schema::BodyRule::Whole => BodyRule::Whole,
+            schema::BodyRule::Field(field) => BodyRule::Field(input.field_by_name(field.name())?),
+        };
+        let response_body = match &binding.response_body {
+            Some(field) => Some(output.field_by_name(field.name())?),
+            None => None,
+        };
+        Some(Self { variables: variables.into(), body, response_body })
+    }
+}

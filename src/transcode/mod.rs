@@ -1,0 +1,15 @@
+//! Between REST and messages: path, query and body become a request message, a reply's message becomes JSON.
+//!
+//! The URL's part is read first, into leaves that wait; the codec then writes each message once, with the leaves spliced
+//! in where they belong (`google/api/http.proto`, AIP-127).
+
+mod binding;
+mod query;
+mod reply;
+mod request;
+mod settings;
+
+pub use binding::{Binding, BodyRule};
+pub use reply::reply_json;
+pub use request::request_message;
+pub use settings::{QueryIntoBody, RequestRules, UnexpectedBody};

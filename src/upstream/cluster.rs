@@ -1,0 +1,269 @@
+//! A named set of endpoints, and the unary call to one of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Request, Uri};
+
+use super::connection::{Connection, Target};
+use super::frame::{self, Received};
+use super::settings::UpstreamSettings;
+use super::status::{self, Ending};
+use super::tls;
+use crate::fault::{Fault, Kind};
+use crate::problem::Problems;
+
+/// Every upstream of a process.
+pub struct Clusters(Vec<Arc<Cluster>>);
+
+impl Clusters {
+    /// One cluster for each upstream, with connections of their own for each of `workers` workers. Nothing is
+    /// connected yet.
+    ///
+    /// # Errors
+    /// TLS settings that can't be used.
+    pub fn new(settings: &[UpstreamSettings], workers: usize) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        let mut clusters = Vec::with_capacity(settings.len());
+        for settings in settings {
+            match Cluster::new(settings, workers) {
+                Ok(cluster) => clusters.push(Arc::new(cluster)),
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems.into_result(Self(clusters)).map(|(clusters, _)| clusters)
+    }
+
+    /// Looks one up by name; at load only.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<Cluster>> {
+        self.0.iter().find(|cluster| &*cluster.name == name)
+    }
+
+    /// The only one there is, if there is only one.
+    #[must_use]
+    pub fn only(&self) -> Option<&Arc<Cluster>> {
+        match self.0.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Whether at least one connection of each cluster takes calls.
+    #[must_use]
+    pub fn all_reachable(&self) -> bool {
+        self.0.iter().all(|cluster| cluster.is_reachable())
+    }
+
+    /// Begins to connect, on the caller's runtime, the connections of this worker.
+    pub fn warm(&self, worker: usize) {
+        for cluster in &self.0 {
+            for connection in cluster.pool(worker) {
+                connection.start();
+            }
+        }
+    }
+}
+
+/// One upstream: its endpoints and, for each worker, its connections to them.
+pub struct Cluster {
+    name: Arc<str>,
+    /// By worker. A connection lives on the runtime of its worker, so that a call never crosses threads.
+    pools: Vec<Pool>,
+}
+
+struct Pool {
+    connections: Vec<Connection>,
+    next: AtomicUsize,
+}
+
+/// A call as it goes out.
+pub struct Outgoing {
+    /// `/package.Service/Method`.
+    pub path: PathAndQuery,
+    /// Metadata, and the headers that gRPC itself wants.
+    pub headers: HeaderMap,
+    /// One whole frame.
+    pub message: Bytes,
+    /// The largest message that is accepted in reply, in bytes.
+    pub max_reply: usize,
+}
+
+/// A unary call that ended with OK.
+#[derive(Debug)]
+pub struct UnaryReply {
+    /// Initial metadata, as the backend sent it.
+    pub headers: HeaderMap,
+    /// The message, without its frame.
+    pub message: Bytes,
+    /// Trailing metadata, as the backend sent it.
+    pub trailers: HeaderMap,
+}
+
+impl Cluster {
+    fn new(settings: &UpstreamSettings, workers: usize) -> Result<Self, Problems> {
+        let name: Arc<str> = settings.name.as_str().into();
+        let config = settings.tls.as_ref().map(|tls| tls::client_config(&name, tls)).transpose()?;
+        let mut targets = Vec::with_capacity(settings.endpoints.len());
+        for endpoint in &settings.endpoints {
+            let tls = match (&settings.tls, &config) {
+                (Some(settings), Some(config)) => Some(tls::for_endpoint(&name, endpoint, settings, config)?),
+                _ => None,
+            };
+            targets.push(Arc::new(Target {
+                upstream: Arc::clone(&name),
+                endpoint: endpoint.clone(),
+                tls,
+                connect_timeout: settings.connect_timeout,
+            }));
+        }
+        let pool = || Pool {
+            // Neighbours in the list are different endpoints, so that taking turns spreads the calls.
+            connections: (0..settings.connections.get())
+                .flat_map(|_| targets.iter().map(|target| Connection::new(Arc::clone(target))))
+                .collect(),
+            next: AtomicUsize::new(0),
+        };
+        Ok(Self { pools: (0..workers.max(1)).map(|_| pool()).collect(), name })
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn pool(&self, worker: usize) -> &[Connection] {
+        self.pools.get(worker).or(self.pools.first()).map_or(&[], |pool| &pool.connections)
+    }
+
+    fn is_reachable(&self) -> bool {
+        self.pools.iter().any(|pool| pool.connections.iter().any(Connection::is_ready))
+    }
+
+    /// Calls a unary method.
+    ///
+    /// # Errors
+    /// The backend's status, or what kept it from giving one.
+    pub async fn unary(&self, worker: usize, call: Outgoing) -> Result<UnaryReply, Fault> {
+        let connection = self.choose(worker)?;
+        let mut send = connection.acquire().await?;
+        let request = request(connection, call.path, call.headers)?;
+        let (response, mut body) =
+            send.send_request(request, false).map_err(|error| status::from_h2(&error))?;
+        // A backend that answered without reading it closes the stream; its answer is what counts then.
+        let _ = body.send_data(call.message, true);
+        let response = response.await.map_err(|error| status::from_h2(&error))?;
+        let (head, mut stream) = response.into_parts();
+
+        // A trailers-only reply has its status among the headers, whatever else they say.
+        if let Ending::Failed(fault) = status::ending(&head.headers) {
+            return Err(fault.with_headers(head.headers));
+        }
+        if let Some(fault) = status::foreign(head.status, &head.headers) {
+            return Err(fault);
+        }
+        let received = frame::receive_unary(&mut stream, call.max_reply).await?;
+        let trailers = stream.trailers().await.map_err(|error| status::from_h2(&error))?;
+        match trailers.as_ref().map_or_else(|| status::ending(&head.headers), status::ending) {
+            Ending::Ok => {}
+            Ending::Failed(fault) => return Err(fault.with_headers(head.headers)),
+            Ending::Unsaid => return Err(status::unsaid()),
+        }
+        match received {
+            Received::Message(message) => {
+                Ok(UnaryReply { headers: head.headers, message, trailers: trailers.unwrap_or_default() })
+            }
+            Received::Nothing => Err(frame::broken("OK without a message")),
+            Received::Broken(why) => Err(frame::broken(why)),
+        }
+    }
+
+    /// Takes turns among the connections that are up; where none is, the next in turn says why.
+    fn choose(&self, worker: usize) -> Result<&Connection, Fault> {
+        let pool = self.pools.get(worker).or(self.pools.first()).ok_or_else(no_endpoint)?;
+        if let [only] = pool.connections.as_slice() {
+            return Ok(only);
+        }
+        let start = pool.next.fetch_add(1, Ordering::Relaxed);
+        let count = pool.connections.len();
+        let in_turn = |step: usize| pool.connections.get(start.wrapping_add(step) % count.max(1));
+        (0..count)
+            .filter_map(in_turn)
+            .find(|connection| connection.is_ready())
+            .or_else(|| in_turn(0))
+            .ok_or_else(no_endpoint)
+    }
+}
+
+fn no_endpoint() -> Fault {
+    Fault::new(Kind::Unreachable, "UPSTREAM_UNREACHABLE", "no connection to the backend")
+}
+
+/// The head of a call over this connection. Its parts were checked at load.
+fn request(connection: &Connection, path: PathAndQuery, headers: HeaderMap) -> Result<Request<()>, Fault> {
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(if connection.is_tls() { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.authority = Some(connection.endpoint().authority.clone());
+    uri.path_and_query = Some(path);
+    let uri = Uri::from_parts(uri).map_err(|error| {
+        Fault::new(Kind::Bug, "BAD_UPSTREAM_URI", "the call can't be addressed").because(error)
+    })?;
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = http::Version::HTTP_2;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn settings(endpoints: &[&str]) -> UpstreamSettings {
+        UpstreamSettings {
+            name: "u".into(),
+            endpoints: endpoints
+                .iter()
+                .map(|endpoint| {
+                    let authority: http::uri::Authority = endpoint.parse().unwrap();
+                    super::super::Endpoint {
+                        host: authority.host().to_owned(),
+                        port: authority.port_u16().unwrap(),
+                        authority,
+                    }
+                })
+                .collect(),
+            tls: None,
+            connect_timeout: Duration::from_secs(1),
+            connections: std::num::NonZeroUsize::MIN,
+        }
+    }
+
+    #[test]
+    fn taking_turns_reaches_every_endpoint() {
+        let clusters = Clusters::new(&[settings(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])], 2).unwrap();
+        let cluster = clusters.only().unwrap();
+        let mut ports: Vec<u16> = (0..6).map(|_| cluster.choose(1).unwrap().endpoint().port).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, [1, 1, 2, 2, 3, 3]);
+        assert!(!clusters.all_reachable());
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_unavailable() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let clusters = Clusters::new(&[settings(&[&format!("127.0.0.1:{port}")])], 1).unwrap();
+        let call = Outgoing {
+            path: PathAndQuery::from_static("/a.B/C"),
+            headers: HeaderMap::new(),
+            message: Bytes::new(),
+            max_reply: 1,
+        };
+        let fault = clusters.only().unwrap().unary(0, call).await.unwrap_err();
+        assert_eq!(fault.code(), crate::fault::Code::Unavailable);
+    }
+}

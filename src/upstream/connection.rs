@@ -1,0 +1,217 @@
+//! One HTTP/2 connection to one endpoint, kept up by a task of its own.
+//!
+//! The task connects when it is first needed, and from then on replaces a connection the moment it is lost; between
+//! failed attempts it waits a little longer each time. Calls only ever look at the state that it publishes, so a dead
+//! backend costs them nothing but an answer.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::settings::Endpoint;
+use super::tls::Tls;
+use crate::fault::{Fault, Kind};
+
+/// What one stream and one connection may have under way towards us. Large, so that a large message is never throttled.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 32 << 20;
+const MAX_FRAME: u32 = 1 << 20;
+/// Details of a status travel in headers; the default of 16 KiB is soon full.
+const MAX_HEADER_LIST: u32 = 256 << 10;
+/// How many calls that we gave up are remembered, so that their late frames are known for what they are.
+const REMEMBERED_RESETS: usize = 4096;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// A connection that lives less than this counts as a failed attempt.
+const SHORT_LIFE: Duration = Duration::from_millis(250);
+
+/// How to reach an endpoint.
+pub(super) struct Target {
+    pub upstream: Arc<str>,
+    pub endpoint: Endpoint,
+    pub tls: Option<Tls>,
+    pub connect_timeout: Duration,
+}
+
+/// The state of a connection, as calls see it.
+#[derive(Clone)]
+pub(super) enum Link {
+    /// An attempt is under way.
+    Connecting,
+    Ready(Arc<Live>),
+    /// The last attempt failed; the next one comes by itself.
+    Down(Arc<str>),
+}
+
+/// A connection that takes calls.
+pub(super) struct Live {
+    send: SendRequest<Bytes>,
+    /// Told when a call finds out that it takes no more.
+    retired: Notify,
+}
+
+/// The place of one connection.
+pub(super) struct Connection {
+    target: Arc<Target>,
+    link: OnceLock<(watch::Receiver<Link>, AbortOnDrop)>,
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Connection {
+    pub(super) fn new(target: Arc<Target>) -> Self {
+        Self { target, link: OnceLock::new() }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.target.endpoint
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        self.target.tls.is_some()
+    }
+
+    /// Starts the task that keeps the connection up, on the runtime of the caller.
+    pub(super) fn start(&self) -> &watch::Receiver<Link> {
+        &self
+            .link
+            .get_or_init(|| {
+                let (publish, link) = watch::channel(Link::Connecting);
+                let task = tokio::spawn(keep_up(Arc::clone(&self.target), publish));
+                (link, AbortOnDrop(task.abort_handle()))
+            })
+            .0
+    }
+
+    /// Whether a call would be sent now, without waiting.
+    pub(super) fn is_ready(&self) -> bool {
+        self.link.get().is_some_and(|(link, _)| matches!(*link.borrow(), Link::Ready(_)))
+    }
+
+    /// A handle that takes a call. Waits for an attempt that is under way, but not for a further one.
+    ///
+    /// # Errors
+    /// No connection.
+    pub(super) async fn acquire(&self) -> Result<SendRequest<Bytes>, Fault> {
+        let link = self.start();
+        let mut current = link.borrow().clone();
+        let mut waiter = None;
+        loop {
+            match current {
+                Link::Ready(live) => match live.send.clone().ready().await {
+                    Ok(send) => return Ok(send),
+                    // Nothing was sent yet, so waiting for the connection that replaces it is always safe.
+                    Err(_) => live.retired.notify_one(),
+                },
+                Link::Down(why) => return Err(unreachable(&why)),
+                Link::Connecting => {}
+            }
+            let waiter = waiter.get_or_insert_with(|| link.clone());
+            if waiter.changed().await.is_err() {
+                return Err(unreachable("the upstream was removed"));
+            }
+            current = waiter.borrow_and_update().clone();
+        }
+    }
+}
+
+fn unreachable(why: &str) -> Fault {
+    Fault::new(Kind::Unreachable, "UPSTREAM_UNREACHABLE", "no connection to the backend")
+        .because(why.to_owned())
+}
+
+/// Connects, and connects again, until the connection's place is dropped.
+async fn keep_up(target: Arc<Target>, publish: watch::Sender<Link>) {
+    let (upstream, endpoint) = (&*target.upstream, target.endpoint.authority.as_str());
+    let mut pause = FIRST_PAUSE;
+    // An outage is told once, at its beginning, and its end once.
+    let mut down = false;
+    loop {
+        match timeout(target.connect_timeout, connect(&target)).await {
+            Ok(Ok((send, driver))) => {
+                if std::mem::take(&mut down) {
+                    info!(upstream, endpoint, "connected again");
+                } else {
+                    debug!(upstream, endpoint, "connected");
+                }
+                let born = Instant::now();
+                let live = Arc::new(Live { send, retired: Notify::new() });
+                publish.send_replace(Link::Ready(Arc::clone(&live)));
+                let mut driver = tokio::spawn(driver);
+                tokio::select! {
+                    _ = &mut driver => {}
+                    // Calls that are still on it go on to their end.
+                    () = live.retired.notified() => {}
+                }
+                info!(upstream, endpoint, "connection lost or closed by the backend");
+                publish.send_replace(Link::Connecting);
+                if born.elapsed() >= SHORT_LIFE {
+                    pause = FIRST_PAUSE;
+                    continue;
+                }
+            }
+            Ok(Err(error)) => fail(&target, &publish, &mut down, error.to_string()),
+            Err(_) => fail(&target, &publish, &mut down, "connecting took too long".to_owned()),
+        }
+        sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn fail(target: &Target, publish: &watch::Sender<Link>, down: &mut bool, error: String) {
+    let (upstream, endpoint) = (&*target.upstream, target.endpoint.authority.as_str());
+    if !std::mem::replace(down, true) {
+        warn!(upstream, endpoint, error, "can't connect to a backend; trying again until it works");
+    }
+    publish.send_replace(Link::Down(error.into()));
+}
+
+type Driver = std::pin::Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>;
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connect(target: &Target) -> Result<(SendRequest<Bytes>, Driver), AnyError> {
+    let stream = TcpStream::connect((target.endpoint.host.as_str(), target.endpoint.port)).await?;
+    stream.set_nodelay(true)?;
+    match &target.tls {
+        None => handshake(stream).await,
+        Some(tls) => {
+            let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+            if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                return Err("the backend does not offer HTTP/2 (ALPN h2)".into());
+            }
+            handshake(stream).await
+        }
+    }
+}
+
+async fn handshake<T>(stream: T) -> Result<(SendRequest<Bytes>, Driver), AnyError>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (send, connection) = h2::client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .reset_stream_duration(Duration::from_secs(5))
+        .enable_push(false)
+        .handshake(stream)
+        .await?;
+    Ok((send, Box::pin(connection)))
+}

@@ -1,0 +1,16 @@
+//! Behind everything: HTTP/2 connections to the backends, and gRPC calls over them.
+//!
+//! This room knows gRPC alone. It takes a framed request message and metadata, and gives back the reply's message and
+//! metadata, or a [`crate::fault::Fault`] that carries the backend's own status or the code that gRPC's tables give for
+//! what went wrong underneath.
+
+mod cluster;
+mod connection;
+mod frame;
+mod settings;
+mod status;
+mod tls;
+
+pub use cluster::{Cluster, Clusters, Outgoing, UnaryReply};
+pub use frame::{FRAME_HEAD, finish_frame, start_frame};
+pub use settings::{Endpoint, Roots, TlsSettings, UpstreamSettings};
