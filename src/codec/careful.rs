@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 use super::bits::Bits;
 use super::error::WireErrorKind;
 use super::map_key::{KeySet, MapKey};
-use super::plan::{FieldId, FieldPlan, Kind, MessagePlan, NONE, Shape};
+use super::plan::FieldId;
+use super::tables::{FieldPlan, Kind, MessagePlan, NONE, Shape};
 use super::wire::{LEN, Wire};
 use super::write::{Stop, Writer, Written};
 

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Syntax, Value};
 use rustc_hash::FxHashMap;
 
-use super::plan::{
-    EnumId, EnumPlan, FieldId, FieldPlan, Key, Kind, MessageId, MessagePlan, NONE, PlanSet, Shape, Tag,
-    WellKnown,
-};
+use super::plan::{FieldId, PlanSet, WellKnown};
 use super::scan::push_json_string;
+use super::tables::{EnumId, EnumPlan, FieldPlan, Key, Kind, MessageId, MessagePlan, NONE, Shape, Tag};
 use super::wire::{self, push_varint, zigzag32, zigzag64};
 
 /// Field and enum numbers below this always get a place in a dense table.

@@ -95,6 +95,7 @@ impl ReadErrorKind {
 /// A JSON text that is not a message of the wanted type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
+    /// What is wrong.
     pub kind: ReadErrorKind,
     /// The field, as in `book.authors[2].givenName`; map keys as in `labels["a"]`. Empty for the message itself.
     pub path: String,
@@ -247,6 +248,7 @@ impl WireErrorKind {
 /// Bytes that are not a message that can be written as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WireError {
+    /// What is wrong.
     pub kind: WireErrorKind,
 }
 

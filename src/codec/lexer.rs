@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use super::error::{Fail, ReadErrorKind};
 use super::numbers::number_len;
-use super::plan::Key;
 use super::scan::plain_len;
+use super::tables::Key;
 use super::wire::{Open, push_bytes};
 
 /// A place in a JSON text.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use smallvec::SmallVec;
 
 use super::error::WireErrorKind;
-use super::plan::Kind;
+use super::tables::Kind;
 use super::wire::Wire;
 
 /// A map key; numbers of every type by their bits.

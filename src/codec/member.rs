@@ -3,10 +3,11 @@
 use super::bits::Bits;
 use super::error::{Fail, ReadErrorKind, Step};
 use super::map_key::KeySet;
-use super::plan::{FieldId, FieldPlan, Kind, MessagePlan, Shape, Tag, WellKnown};
+use super::plan::{FieldId, WellKnown};
 use super::read::{Outcome, Reader};
 use super::read_scalar::push_map_key;
 use super::splice::Leaves;
+use super::tables::{FieldPlan, Kind, MessagePlan, Shape, Tag};
 use super::wire;
 
 impl<'r> Reader<'r, '_> {

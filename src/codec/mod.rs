@@ -22,6 +22,7 @@ mod read_scalar;
 mod read_splice;
 mod scan;
 mod splice;
+mod tables;
 mod text;
 mod wire;
 mod wkt;

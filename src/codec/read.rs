@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use super::bits::Bits;
 use super::error::{Fail, ReadError, ReadErrorKind, Step};
 use super::lexer::Lexer;
-use super::options::ReadOptions;
-use super::plan::{FieldId, FieldPlan, MessageId, MessagePlan, Plan, PlanSet};
+use super::options::{Overrides, ReadOptions};
+use super::plan::{FieldId, Plan, PlanSet};
 use super::read_splice::write_leaves;
 use super::splice::{Leaves, Splice};
+use super::tables::{FieldPlan, MessageId, MessagePlan};
 use super::wire::Open;
 use super::wkt::TypeMembers;
 
@@ -25,7 +26,7 @@ pub fn read_message(
     options: &ReadOptions<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ReadError> {
-    read(plan, json, options, out, |reader| reader.root(plan.id, splice.root(), options.depth))
+    read(plan, json, splice, options, out, |reader| reader.root(plan.id, splice.root(), options.depth))
 }
 
 /// Reads `json` as the value of one field (binding `body: "field"`): a message, a list, a map or a scalar. The leaves
@@ -38,7 +39,7 @@ pub fn read_field(
     options: &ReadOptions<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ReadError> {
-    read(plan, json, options, out, |reader| {
+    read(plan, json, splice, options, out, |reader| {
         let message = reader.set.get(plan.id);
         let mut met = Bits::with_len(message.bits);
         met.insert(field.0);
@@ -58,10 +59,16 @@ pub fn write_splice(plan: &Plan, splice: &Splice, out: &mut Vec<u8>) {
 fn read(
     plan: &Plan,
     json: &[u8],
+    splice: &Splice,
     options: &ReadOptions<'_>,
     out: &mut Vec<u8>,
     value: impl FnOnce(&mut Reader<'_, '_>) -> Outcome,
 ) -> Result<(), ReadError> {
+    if options.overrides == Overrides::RejectDifferent
+        && let Some(path) = splice.conflict(plan)
+    {
+        return Err(ReadError { kind: ReadErrorKind::OverrideDiffers, path, offset: 0 });
+    }
     let start = out.len();
     let result = match simdutf8::compat::from_utf8(json) {
         Ok(text) => {

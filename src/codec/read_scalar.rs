@@ -7,8 +7,9 @@ use super::base64;
 use super::error::{Fail, ReadErrorKind};
 use super::map_key::{self, MapKey};
 use super::numbers::{parse_double, parse_float, parse_integer, signed, text_double, text_float, unsigned};
-use super::plan::{EnumId, EnumPlan, Kind, PlanSet};
+use super::plan::PlanSet;
 use super::read::Reader;
+use super::tables::{EnumId, EnumPlan, Kind};
 use super::wire::{Open, push_bytes, push_varint, zigzag32, zigzag64};
 
 impl Reader<'_, '_> {
@@ -49,7 +50,16 @@ impl Reader<'_, '_> {
             }
             Kind::Enum(id) => return self.enum_value(id),
             Kind::Message(_) | Kind::Group(_) => return Err(self.lex.wrong_type()),
-            _ => {
+            Kind::Int32
+            | Kind::Int64
+            | Kind::Uint32
+            | Kind::Uint64
+            | Kind::Sint32
+            | Kind::Sint64
+            | Kind::Fixed32
+            | Kind::Fixed64
+            | Kind::Sfixed32
+            | Kind::Sfixed64 => {
                 let (negative, magnitude) = self.integer()?;
                 push_integer(kind, negative, magnitude, self.out).map_err(|kind| self.lex.fail(kind))?;
             }
@@ -181,7 +191,16 @@ pub(super) fn push_text(
             push_varint(out, i64::from(number) as u64);
         }
         Kind::Message(_) | Kind::Group(_) => return Err(ReadErrorKind::WrongType),
-        _ => {
+        Kind::Int32
+        | Kind::Int64
+        | Kind::Uint32
+        | Kind::Uint64
+        | Kind::Sint32
+        | Kind::Sint64
+        | Kind::Fixed32
+        | Kind::Fixed64
+        | Kind::Sfixed32
+        | Kind::Sfixed64 => {
             let (negative, magnitude) = plain_integer(bytes)?;
             push_integer(kind, negative, magnitude, out)?;
         }

@@ -8,9 +8,10 @@ use super::bits::Bits;
 use super::error::{ReadErrorKind, Step};
 use super::map_key::MapKey;
 use super::options::Overrides;
-use super::plan::{FieldId, FieldPlan, Kind, MessagePlan, PlanSet, Shape, Tag};
+use super::plan::{FieldId, PlanSet};
 use super::read::{Outcome, Reader};
 use super::splice::{FieldLeaves, Leaves, Rank};
+use super::tables::{FieldPlan, Kind, MessagePlan, Shape, Tag};
 use super::wire::{self, Open, Wire};
 
 impl<'r> Reader<'r, '_> {
@@ -150,7 +151,7 @@ impl<'r> Reader<'r, '_> {
                         let fail = self.lex.fail(ReadErrorKind::OverrideDiffers);
                         return Err(match key {
                             MapKey::Text(key) => fail.within(Step::Key(String::from_utf8_lossy(&key).into())),
-                            MapKey::Number(key) => fail.within(Step::Key(key.to_string().into())),
+                            MapKey::Number(_) => fail,
                         });
                     }
                     Some(_) => {}

@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::plan::FieldId;
+use super::plan::{FieldId, Plan};
 
 /// Where a leaf came from, which says whether it is stronger or weaker than the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,9 +61,9 @@ impl Splice {
     }
 
     /// Brings the leaves into the order in which they are spliced. Must follow the last `push`; leaves of the same
-    /// field keep their order.
+    /// field and rank keep their order.
     pub fn seal(&mut self) {
-        self.leaves.sort_by(|a, b| a.path.cmp(&b.path));
+        self.leaves.sort_by(|a, b| a.path.cmp(&b.path).then(a.rank.cmp(&b.rank)));
     }
 
     /// Whether there is nothing to splice.
@@ -71,9 +71,52 @@ impl Splice {
         self.leaves.is_empty()
     }
 
+    /// The singular field to which path and query give different values, by its JSON names: for callers that refuse
+    /// that. The readers of bodies ask by themselves if `Overrides` says so.
+    pub fn conflict(&self, plan: &Plan) -> Option<String> {
+        let encoded = |leaf: &Leaf| self.bytes.get(leaf.start..leaf.end);
+        let pair = self.leaves.windows(2).find(|pair| {
+            let [a, b] = pair else {
+                return false;
+            };
+            a.path == b.path && a.rank != b.rank && encoded(a) != encoded(b) && is_singular(plan, &a.path)
+        })?;
+        Some(json_path(plan, &pair.first()?.path))
+    }
+
     pub(crate) fn root(&self) -> Leaves<'_> {
         Leaves { leaves: &self.leaves, bytes: &self.bytes, depth: 0 }
     }
+}
+
+/// Whether the field at the end of `path` is neither a list nor a map.
+fn is_singular(plan: &Plan, path: &[FieldId]) -> bool {
+    let mut plan = plan.clone();
+    for (index, &id) in path.iter().enumerate() {
+        if index + 1 == path.len() {
+            let field = plan.field(id);
+            return !field.is_repeated() && !field.is_map();
+        }
+        match plan.nested(id) {
+            Some(nested) => plan = nested,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// `book.author.givenName`
+fn json_path(plan: &Plan, path: &[FieldId]) -> String {
+    let mut names = Vec::new();
+    let mut plan = Some(plan.clone());
+    for &id in path {
+        let Some(open) = plan else {
+            break;
+        };
+        names.push(open.field(id).json_name().to_owned());
+        plan = open.nested(id);
+    }
+    names.join(".")
 }
 
 /// The leaves below one open message: a run of the sorted leaves that share their first `depth` steps.

@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use super::error::{ReadErrorKind, TextError};
-use super::plan::{FieldId, FieldPlan, Kind, MessagePlan, Plan, PlanSet, Shape, Tag, WellKnown};
+use super::plan::{FieldId, Plan, PlanSet, WellKnown};
 use super::read_scalar::{push_map_key, push_text};
+use super::tables::{FieldPlan, Kind, MessagePlan, Shape, Tag};
 use super::wire::{self, Open};
 use super::wkt::{duration_from_text, mask_from_text, timestamp_from_text};
 

@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 use super::error::WireErrorKind;
-use super::plan::{Kind, Tag};
+use super::tables::{Kind, Tag};
 
 pub(crate) const VARINT: u8 = 0;
 pub(crate) const FIXED64: u8 = 1;

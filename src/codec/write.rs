@@ -6,7 +6,8 @@ use super::bits::Bits;
 use super::error::{WireError, WireErrorKind};
 use super::map_key::{KeySet, MapKey};
 use super::options::JsonStyle;
-use super::plan::{FieldPlan, Kind, MessageId, MessagePlan, Plan, PlanSet, Shape};
+use super::plan::{Plan, PlanSet};
+use super::tables::{FieldPlan, Kind, MessageId, MessagePlan, Shape};
 use super::wire::{DEPTH, LEN, Wire};
 
 /// Writes the message in `wire` as JSON and appends it to `out`. Fields come in the order of the wire, or of their

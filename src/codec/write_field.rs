@@ -3,7 +3,8 @@
 use super::careful::{index, of_field};
 use super::error::WireError;
 use super::options::JsonStyle;
-use super::plan::{FieldId, Kind, Plan, Shape};
+use super::plan::{FieldId, Plan};
+use super::tables::{Kind, Shape};
 use super::wire::DEPTH;
 use super::write::write;
 

@@ -2,8 +2,8 @@
 
 use super::base64;
 use super::error::WireErrorKind;
-use super::plan::{EnumId, FieldPlan, Kind};
 use super::scan::{plain_ascii_len, push_escaped};
+use super::tables::{EnumId, FieldPlan, Kind};
 use super::wire::{Wire, unzigzag32, unzigzag64};
 use super::write::Writer;
 

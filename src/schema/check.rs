@@ -199,7 +199,7 @@ fn same_template(first: &Checked, later: &Checked, methods: &[Method], rule: Sam
                 format!("`{one}` and `{other}` both bind {http_method} to the same template")
             };
             Problem::error(what).help(
-                "change one of the templates, leave one of the methods out with `services`, or let the first one win",
+                "change one of the templates, leave one of the methods out with `services`, or let the first one win (`same_template: first`)",
             )
         }
         SameTemplate::FirstWins => Problem::warning(format!(

@@ -1,6 +1,5 @@
 //! What is refused by a request's head alone.
 
-use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
@@ -8,7 +7,7 @@ use futures_util::future::Either;
 use http::Request;
 use tower::{Layer, Service};
 
-use super::resolve::Answer;
+use super::stack::Reply;
 use crate::fault::{Fault, Kind};
 
 #[derive(Clone, Copy)]
@@ -37,13 +36,13 @@ pub(super) struct EdgeService<S> {
 
 impl<S, B> Service<Request<B>> for EdgeService<S>
 where
-    S: Service<Request<B>, Response = Answer, Error = Infallible>,
+    S: Service<Request<B>, Response = Reply, Error = Fault>,
 {
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = Either<S::Future, Ready<Result<Answer, Infallible>>>;
+    type Response = Reply;
+    type Error = Fault;
+    type Future = Either<S::Future, Ready<Result<Reply, Fault>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         self.inner.poll_ready(cx)
     }
 
@@ -52,7 +51,7 @@ where
         if length > self.max_url {
             let message = format!("path and query are longer than {} bytes", self.max_url);
             let fault = Fault::new(Kind::UrlTooLong, "URL_TOO_LONG", message);
-            return Either::Right(ready(Ok(Answer { method: None, result: Err(fault) })));
+            return Either::Right(ready(Err(fault)));
         }
         Either::Left(self.inner.call(request))
     }

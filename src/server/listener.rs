@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 use super::io::{ClientIo, Version, sniff};
 use super::observe::{Client, ObserveService, Observed};
 use super::render::Rendered;
+use super::resolve::Routed;
 use super::settings::ListenerSettings;
 use super::watch::{Inspector, Verdict, Watch};
 use crate::telemetry::Metrics;
@@ -62,7 +63,7 @@ impl Acceptor {
     /// Accepts until it is told to stop.
     pub(super) async fn run<S>(self, listener: StdListener, stack: ObserveService<S>) -> io::Result<()>
     where
-        S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send>
+        S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send + Routed>
             + Clone
             + Send
             + 'static,
@@ -103,7 +104,7 @@ impl Acceptor {
         stack: ObserveService<S>,
     ) -> Result<(), String>
     where
-        S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send>
+        S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send + Routed>
             + Clone
             + Send
             + 'static,
@@ -119,7 +120,8 @@ impl Acceptor {
         let sniffed =
             sniffed.map_err(|_| "no request in time".to_owned())?.map_err(|error| error.to_string())?;
         let Some((version, io)) = sniffed else { return Ok(()) };
-        let service = Hyper(stack.for_client(Client { peer, watch: Arc::clone(&watch) }));
+        let service =
+            Hyper(stack.for_client(Client { peer: peer.to_string().into(), watch: Arc::clone(&watch) }));
         match version {
             Version::Http1 => {
                 self.drive(pin!(self.http1().serve_connection(TokioIo::new(io), service)), &watch, true).await
@@ -252,7 +254,7 @@ struct Hyper<S>(ObserveService<S>);
 
 impl<S> hyper::service::Service<Request<Incoming>> for Hyper<S>
 where
-    S: Service<Request<Incoming>, Response = Rendered, Error = Infallible> + Clone,
+    S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Routed> + Clone,
 {
     type Response = Response<Observed>;
     type Error = Infallible;

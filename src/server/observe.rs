@@ -1,7 +1,6 @@
 //! Outermost: request id and trace context go in, one observation comes out.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,6 +12,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::render::Rendered;
+use super::resolve::Routed;
 use super::watch::{Busy, Watch};
 use crate::protocol::ReplyBody;
 use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparent};
@@ -39,7 +39,8 @@ impl<S> Layer<S> for Observe {
 /// Whose requests they are. A mounted gateway has no connections of its own and doesn't know.
 #[derive(Clone)]
 pub(super) struct Client {
-    pub peer: SocketAddr,
+    /// Address and port, as logs have it.
+    pub peer: Arc<str>,
     pub watch: Arc<Watch>,
 }
 
@@ -59,7 +60,7 @@ impl<S: Clone> ObserveService<S> {
 
 impl<S, B> Service<Request<B>> for ObserveService<S>
 where
-    S: Service<Request<B>, Response = Rendered, Error = Infallible>,
+    S: Service<Request<B>, Response = Rendered, Error = Infallible, Future: Routed>,
 {
     type Response = Response<Observed>;
     type Error = Infallible;
@@ -72,15 +73,20 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let id = request_id(request.headers_mut());
         traceparent(request.headers_mut());
-        let observation = Observation::begin(
+        let mut observation = Observation::begin(
             Arc::clone(&self.observer),
             request.method().clone(),
             request.uri().clone(),
-            self.client.as_ref().map(|client| client.peer),
+            self.client.as_ref().map(|client| Arc::clone(&client.peer)),
             id,
         );
         let busy = self.client.as_ref().map(|client| client.watch.begin());
-        ObserveFuture { inner: self.inner.call(request), observed: Some((observation, busy)) }
+        // It is resolved when this returns, though nothing of it is done.
+        let inner = self.inner.call(request);
+        if let Some(method) = inner.method() {
+            observation.is_of(Arc::clone(&method.stats), Arc::clone(method.upstream.name()));
+        }
+        ObserveFuture { inner, observed: Some((observation, busy)) }
     }
 }
 
@@ -107,9 +113,7 @@ where
         let Some((mut observation, busy)) = this.observed.take() else { return Poll::Pending };
         let mut response = rendered.response;
         response.headers_mut().insert(REQUEST_ID, observation.request_id().clone());
-        let rpc =
-            rendered.method.map(|method| (Arc::clone(&method.stats), Arc::clone(method.upstream.name())));
-        observation.answered(response.status().as_u16(), rpc, rendered.fault.as_ref());
+        observation.answered(response.status().as_u16(), rendered.fault.as_ref());
         Poll::Ready(Ok(response.map(|body| Observed { body, observation, _busy: busy })))
     }
 }

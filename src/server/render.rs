@@ -11,7 +11,7 @@ use http::{HeaderValue, Method as HttpMethod, Request};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::resolve::Answer;
+use super::resolve::Routed;
 use super::stack::Reply;
 use crate::fault::{Fault, Kind};
 use crate::policy::Method;
@@ -22,7 +22,6 @@ use crate::telemetry::{Metrics, REQUEST_ID};
 /// An answer, and what is told of it.
 pub(super) struct Rendered {
     pub response: Reply,
-    pub method: Option<Arc<Method>>,
     pub fault: Option<Fault>,
 }
 
@@ -57,14 +56,15 @@ pub(super) struct RenderService<S> {
 
 impl<S, B> Service<Request<B>> for RenderService<S>
 where
-    S: Service<Request<B>, Response = Answer, Error = Infallible>,
+    S: Service<Request<B>, Response = Reply, Error = Fault, Future: Routed>,
 {
     type Response = Rendered;
     type Error = Infallible;
     type Future = RenderFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // As in `resolve`: no layer below ever says that it isn't ready.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
@@ -94,36 +94,39 @@ pin_project! {
 
 impl<F> Future for RenderFuture<F>
 where
-    F: Future<Output = Result<Answer, Infallible>>,
+    F: Future<Output = Result<Reply, Fault>> + Routed,
 {
     type Output = Result<Rendered, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         // A bug that one call meets must not take down the others on its worker. The call's own state is dropped, and
         // nothing else is left half done by it.
-        let answer = match catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))) {
+        let result = match catch_unwind(AssertUnwindSafe(|| this.inner.as_mut().poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(answer))) => answer,
-            Ok(Poll::Ready(Err(never))) => match never {},
+            Ok(Poll::Ready(result)) => result,
             Err(panic) => {
                 this.shared.metrics.panicked();
-                let fault =
-                    Fault::new(Kind::Bug, "INTERNAL", "internal error").because(panic_message(&*panic));
-                Answer { method: None, result: Err(fault) }
+                Err(Fault::new(Kind::Bug, "INTERNAL", "internal error").because(panic_message(&*panic)))
             }
         };
-        Poll::Ready(Ok(match answer.result {
-            Ok(response) => Rendered { response, method: answer.method, fault: None },
+        Poll::Ready(Ok(match result {
+            Ok(response) => Rendered { response, fault: None },
             Err(mut fault) => {
                 let id = this.request_id.as_ref().and_then(|id| id.to_str().ok());
-                let schema = answer.method.as_ref().map(|method| &method.output.set);
+                let schema = this.inner.method().map(|method| &method.output.set);
                 let response = match this.protocol {
                     Protocol::Rest => this.shared.rest.render(&mut fault, id, schema, *this.is_head),
                 };
-                Rendered { response, method: answer.method, fault: Some(fault) }
+                Rendered { response, fault: Some(fault) }
             }
         }))
+    }
+}
+
+impl<F: Routed> Routed for RenderFuture<F> {
+    fn method(&self) -> Option<&Arc<Method>> {
+        self.inner.method()
     }
 }
 

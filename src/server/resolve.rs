@@ -1,11 +1,12 @@
 //! From a path and a method to an RPC. The snapshot is loaded here, once, and let go before anything waits.
 
-use std::convert::Infallible;
+use std::future::Ready;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
+use futures_util::future::Either;
 use http::header::{self, HeaderValue};
 use http::{Method as HttpMethod, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
@@ -18,10 +19,11 @@ use crate::policy::{Bound, Call, Method, Resolved};
 use crate::protocol::ReplyBody;
 use crate::route::{Lookup, Methods};
 
-/// How a call ended, and which RPC it was, once that was known.
-pub(super) struct Answer {
-    pub method: Option<Arc<Method>>,
-    pub result: Result<Reply, Fault>,
+/// A future that knows from its beginning which RPC it is about, so that the layers around it can tell whatever becomes
+/// of it, an abandoned call too.
+pub(super) trait Routed {
+    /// None where no RPC was found.
+    fn method(&self) -> Option<&Arc<Method>>;
 }
 
 #[derive(Clone)]
@@ -52,11 +54,11 @@ impl<S, B> Service<Request<B>> for ResolveService<S>
 where
     S: Service<Call<B>, Response = Reply, Error = Fault>,
 {
-    type Response = Answer;
-    type Error = Infallible;
+    type Response = Reply;
+    type Error = Fault;
     type Future = ResolveFuture<S::Future>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         // No layer below ever says that it isn't ready; those that have to wait do so in their futures.
         Poll::Ready(Ok(()))
     }
@@ -71,7 +73,7 @@ where
                 let bound = Bound { binding, captures: found.captures };
                 let resolved = Resolved { method: Arc::clone(&method), bound };
                 let call = Call { resolved, head, body, max_body: 0, deadline: None };
-                ResolveFuture::Called { inner: self.inner.call(call), method: Some(method) }
+                ResolveFuture::Called { inner: self.inner.call(call), method }
             }
             Lookup::WrongMethod(methods) if head.method == HttpMethod::OPTIONS => {
                 ResolveFuture::Answered { result: Some(Ok(options(&methods))) }
@@ -103,7 +105,7 @@ pin_project! {
     #[project = ResolveProjection]
     pub(super) enum ResolveFuture<F> {
         Answered { result: Option<Result<Reply, Fault>> },
-        Called { #[pin] inner: F, method: Option<Arc<Method>> },
+        Called { #[pin] inner: F, method: Arc<Method> },
     }
 }
 
@@ -111,18 +113,33 @@ impl<F> Future for ResolveFuture<F>
 where
     F: Future<Output = Result<Reply, Fault>>,
 {
-    type Output = Result<Answer, Infallible>;
+    type Output = Result<Reply, Fault>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             ResolveProjection::Answered { result } => match result.take() {
-                Some(result) => Poll::Ready(Ok(Answer { method: None, result })),
+                Some(result) => Poll::Ready(result),
                 None => Poll::Pending,
             },
-            ResolveProjection::Called { inner, method } => {
-                let result = ready!(inner.poll(cx));
-                Poll::Ready(Ok(Answer { method: method.take(), result }))
-            }
+            ResolveProjection::Called { inner, .. } => inner.poll(cx),
+        }
+    }
+}
+
+impl<F> Routed for ResolveFuture<F> {
+    fn method(&self) -> Option<&Arc<Method>> {
+        match self {
+            Self::Answered { .. } => None,
+            Self::Called { method, .. } => Some(method),
+        }
+    }
+}
+
+impl<F: Routed, R> Routed for Either<F, Ready<R>> {
+    fn method(&self) -> Option<&Arc<Method>> {
+        match self {
+            Self::Left(inner) => inner.method(),
+            Self::Right(_) => None,
         }
     }
 }

@@ -100,7 +100,9 @@ pub(super) fn build(
     let mut streaming = 0;
     for binding in &schema.bindings {
         let Some(Some(method)) = methods.get(binding.method) else { continue };
-        let Some(compiled) = Binding::compile(binding, &method.input, &method.output) else {
+        let Some(compiled) =
+            Binding::compile(binding, &method.input, &method.output, schema.fully_decode_reserved_expansion)
+        else {
             let what = format!(
                 "the HTTP rule `{}` of `{}` does not fit its messages",
                 binding.template,

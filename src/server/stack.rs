@@ -12,7 +12,7 @@ use tower::{Service, ServiceBuilder, service_fn};
 use super::edge::Edge;
 use super::observe::{Observe, ObserveService};
 use super::render::{Render, Rendered};
-use super::resolve::Resolve;
+use super::resolve::{Resolve, Routed};
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use crate::policy::{Admit, Admitted, BodySize, Deadline};
@@ -61,7 +61,10 @@ impl Shared {
 pub(super) fn stack<B>(
     shared: &Shared,
 ) -> ObserveService<
-    impl Service<Request<B>, Response = Rendered, Error = Infallible, Future: Send> + Clone + Send + use<B>,
+    impl Service<Request<B>, Response = Rendered, Error = Infallible, Future: Send + Routed>
+    + Clone
+    + Send
+    + use<B>,
 >
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,

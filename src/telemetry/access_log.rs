@@ -4,7 +4,6 @@
 //! stalled pipe never holds up a call. Lines that this thread can't keep up with are dropped and counted.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,6 +16,7 @@ use tokio::sync::Notify;
 use super::Outcome;
 use super::metrics::Metrics;
 use super::settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};
+use crate::fault::Code;
 
 /// A thread's lines are handed over when there are this many bytes of them, …
 const BATCH: usize = 32 << 10;
@@ -100,12 +100,13 @@ impl AccessLog {
         if lines.is_empty() {
             return;
         }
-        let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
         let batch = std::mem::replace(lines, Vec::with_capacity(BATCH + 1024));
         let writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let sent = writer.as_ref().map(|writer| writer.batches.try_send(batch));
-        if matches!(sent, Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None) {
-            self.metrics.access_log_dropped(count);
+        let Some(writer) = writer.as_ref() else { return };
+        if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
+            writer.batches.try_send(batch)
+        {
+            self.metrics.access_log_dropped(memchr::memchr_iter(b'\n', &batch).count() as u64);
         }
     }
 
@@ -144,32 +145,86 @@ fn write_all(mut target: Box<dyn Write + Send>, batches: &Receiver<Vec<u8>>) {
     }
 }
 
-/// `time=… status=200 code=OK rpc=… method=GET path=… …`
+/// `time=… status=200 code=OK method=GET path=… rpc=… …`, put together by hand: it is done for every call.
 fn text_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
-    let mut line = Text(lines);
-    let _ = write!(line, "time={}", Rfc3339(outcome.at));
-    let _ = write!(line, " status={} code={}", outcome.status, outcome.code.map_or("OK", |code| code.name()));
-    let _ = write!(line, " method={} path={}", outcome.method, Quoted(outcome.path));
+    lines.extend_from_slice(b"time=");
+    push_time(lines, outcome.at);
+    push_number(lines, " status=", u64::from(outcome.status));
+    push_word(lines, " code=", outcome.code.map_or("OK", Code::name));
+    push_word(lines, " method=", outcome.method);
+    push_text(lines, " path=", outcome.path);
     if let Some(rpc) = outcome.rpc {
-        let _ = write!(line, " rpc={rpc}");
+        push_word(lines, " rpc=", rpc);
     }
     if let Some(upstream) = outcome.upstream {
-        let _ = write!(line, " upstream={}", Quoted(upstream));
+        push_text(lines, " upstream=", upstream);
     }
     if let Some(fault) = outcome.fault {
-        let _ = write!(line, " reason={} origin={}", fault.reason, fault.origin.as_str());
+        push_word(lines, " reason=", fault.reason);
+        push_word(lines, " origin=", fault.origin.as_str());
         if let Some(cause) = &fault.cause {
-            let _ = write!(line, " cause={}", Quoted(cause));
+            push_text(lines, " cause=", cause);
         }
     }
-    let _ = write!(line, " us={} sent={}", outcome.took.as_micros(), outcome.sent);
+    push_number(lines, " us=", micros(outcome.took));
+    push_number(lines, " sent=", outcome.sent);
     if !outcome.complete {
-        let _ = line.write_str(" aborted=true");
+        push_word(lines, " aborted=", "true");
     }
     if let Some(peer) = outcome.peer {
-        let _ = write!(line, " peer={peer}");
+        push_word(lines, " peer=", peer);
     }
-    let _ = writeln!(line, " request_id={}", Quoted(outcome.request_id));
+    push_text(lines, " request_id=", outcome.request_id);
+    lines.push(b'\n');
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A value that has no need of quotes: one of ours, or checked before.
+fn push_word(lines: &mut Vec<u8>, key: &str, value: &str) {
+    lines.extend_from_slice(key.as_bytes());
+    lines.extend_from_slice(value.as_bytes());
+}
+
+fn push_number(lines: &mut Vec<u8>, key: &str, value: u64) {
+    push_word(lines, key, itoa::Buffer::new().format(value));
+}
+
+/// A value in quotes where it needs them, so that nothing from outside can forge a key or a line.
+fn push_text(lines: &mut Vec<u8>, key: &str, value: &str) {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\');
+    if !value.is_empty() && value.bytes().all(plain) {
+        push_word(lines, key, value);
+    } else {
+        push_word(lines, key, &format!("{value:?}"));
+    }
+}
+
+thread_local! {
+    /// The last second that was printed, and its text.
+    static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+}
+
+/// RFC 3339 with milliseconds, in UTC. The calendar is asked once a second.
+fn push_time(lines: &mut Vec<u8>, at: SystemTime) {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != since.as_secs() {
+            *second = since.as_secs();
+            *text = rfc3339(at);
+        }
+        // Up to the seconds: `1970-01-01T00:00:00`.
+        lines.extend_from_slice(text.as_bytes().get(..19).unwrap_or_default());
+    });
+    let millis = since.subsec_millis();
+    let digit = |value: u32| b'0' + u8::try_from(value % 10).unwrap_or(0);
+    lines.extend_from_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis), b'Z']);
+}
+
+fn rfc3339(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
 }
 
 fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
@@ -177,9 +232,9 @@ fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     let mut put = |key: &str, value: serde_json::Value| {
         line.insert(key.to_owned(), value);
     };
-    put("time", Rfc3339(outcome.at).to_string().into());
+    put("time", rfc3339(outcome.at).into());
     put("status", outcome.status.into());
-    put("code", outcome.code.map_or("OK", |code| code.name()).into());
+    put("code", outcome.code.map_or("OK", Code::name).into());
     put("method", outcome.method.into());
     put("path", outcome.path.into());
     if let Some(rpc) = outcome.rpc {
@@ -195,13 +250,13 @@ fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
             put("cause", cause.as_str().into());
         }
     }
-    put("us", u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX).into());
+    put("us", micros(outcome.took).into());
     put("sent", outcome.sent.into());
     if !outcome.complete {
         put("aborted", true.into());
     }
     if let Some(peer) = outcome.peer {
-        put("peer", peer.to_string().into());
+        put("peer", peer.into());
     }
     put("request_id", outcome.request_id.into());
     // Writing JSON to memory does not fail.
@@ -209,41 +264,10 @@ fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     lines.push(b'\n');
 }
 
-struct Text<'a>(&'a mut Vec<u8>);
-
-impl std::fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// A value in quotes where it needs them, so that nothing from outside can forge a key or a line.
-struct Quoted<'a>(&'a str);
-
-impl std::fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\');
-        if !self.0.is_empty() && self.0.bytes().all(plain) {
-            f.write_str(self.0)
-        } else {
-            write!(f, "{:?}", self.0)
-        }
-    }
-}
-
-struct Rfc3339(SystemTime);
-
-impl std::fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        humantime::format_rfc3339_millis(self.0).fmt(f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{Code, Origin};
+    use crate::fault::Origin;
     use crate::telemetry::observation::FaultFacts;
 
     fn outcome<'a>(fault: Option<&'a FaultFacts>) -> Outcome<'a> {

@@ -1,6 +1,5 @@
 //! What is known of one call, gathered on its way and told at its end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,7 +21,7 @@ pub struct Observation {
     started: Instant,
     method: Method,
     uri: Uri,
-    peer: Option<SocketAddr>,
+    peer: Option<Arc<str>>,
     request_id: HeaderValue,
     rpc: Option<(Arc<CallStats>, Arc<str>)>,
     status: u16,
@@ -59,7 +58,7 @@ pub struct Outcome<'a> {
     pub sent: u64,
     /// Whether all of the answer was.
     pub complete: bool,
-    pub peer: Option<SocketAddr>,
+    pub peer: Option<&'a str>,
     pub request_id: &'a str,
 }
 
@@ -69,7 +68,7 @@ impl Observation {
         observer: Arc<Observer>,
         method: Method,
         uri: Uri,
-        peer: Option<SocketAddr>,
+        peer: Option<Arc<str>>,
         request_id: HeaderValue,
     ) -> Self {
         Self {
@@ -93,10 +92,14 @@ impl Observation {
         &self.request_id
     }
 
+    /// It is known which RPC the call is, and which upstream serves it.
+    pub fn is_of(&mut self, rpc: Arc<CallStats>, upstream: Arc<str>) {
+        self.rpc = Some((rpc, upstream));
+    }
+
     /// The call has an answer, though not all of it is sent.
-    pub fn answered(&mut self, status: u16, rpc: Option<(Arc<CallStats>, Arc<str>)>, fault: Option<&Fault>) {
+    pub fn answered(&mut self, status: u16, fault: Option<&Fault>) {
         self.status = status;
-        self.rpc = rpc;
         self.code = fault.map(Fault::code);
         self.fault = fault.map(|fault| FaultFacts {
             reason: fault.reason(),
@@ -140,7 +143,7 @@ impl Drop for Observation {
                 took,
                 sent: self.sent,
                 complete: self.complete,
-                peer: self.peer,
+                peer: self.peer.as_deref(),
                 request_id: self.request_id.to_str().unwrap_or_default(),
             });
         }

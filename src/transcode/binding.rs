@@ -10,6 +10,8 @@ pub struct Binding {
     pub body: BodyRule,
     /// The field of the reply that is the whole answer.
     pub response_body: Option<FieldId>,
+    /// `fully_decode_reserved_expansion` of google/api/http.proto, from a service configuration.
+    pub fully_decode: bool,
 }
 
 /// A path variable: the way from the request message to the field that it sets.
@@ -39,7 +41,12 @@ impl Binding {
     /// Compiles a checked binding. `None` where it names fields that the plans don't have, which the checks at load
     /// leave no room for.
     #[must_use]
-    pub fn compile(binding: &schema::Binding, input: &Plan, output: &Plan) -> Option<Self> {
+    pub fn compile(
+        binding: &schema::Binding,
+        input: &Plan,
+        output: &Plan,
+        fully_decode: bool,
+    ) -> Option<Self> {
         let mut variables = Vec::with_capacity(binding.variables.len());
         for (fields, variable) in binding.variables.iter().zip(binding.template.variables()) {
             let mut owner = input.clone();
@@ -67,6 +74,6 @@ impl Binding {
             Some(field) => Some(output.field_by_name(field.name())?),
             None => None,
         };
-        Some(Self { variables: variables.into(), body, response_body })
+        Some(Self { variables: variables.into(), body, response_body, fully_decode })
     }
 }

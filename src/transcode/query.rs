@@ -87,28 +87,40 @@ impl<'p> Leaves<'p> {
 
     /// Refuses a second member of a oneof anywhere on the way.
     fn note_members(&mut self, path: &[FieldId], name: &str) -> Result<(), Fault> {
-        let mut owner = self.plan.clone();
-        for (depth, field) in path.iter().enumerate() {
-            if let Some(oneof) = owner.field(*field).oneof() {
-                let way = &path[..depth];
-                let same = |member: &&Member| member.message.as_slice() == way && member.oneof == oneof;
-                match self.members.iter().find(same) {
-                    Some(member) if member.field != *field => {
-                        let message = format!("`{name}` is in a oneof of which another member is set");
-                        return Err(Fault::invalid_argument("ONEOF_CONFLICT", message).at(name));
-                    }
-                    Some(_) => {}
-                    None => {
-                        self.members.push(Member { message: Path::from_slice(way), oneof, field: *field })
-                    }
-                }
+        let Some((first, deeper)) = path.split_first() else { return Ok(()) };
+        if let Some(oneof) = self.plan.field(*first).oneof() {
+            self.note_member(&[], oneof, *first, name)?;
+        }
+        let mut owner = if deeper.is_empty() { None } else { self.plan.nested(*first) };
+        for (depth, field) in deeper.iter().enumerate() {
+            let Some(message) = owner else { break };
+            if let Some(oneof) = message.field(*field).oneof() {
+                self.note_member(path.get(..=depth).unwrap_or_default(), oneof, *field, name)?;
             }
-            match owner.nested(*field) {
-                Some(nested) => owner = nested,
-                None => break,
-            }
+            owner = message.nested(*field);
         }
         Ok(())
+    }
+
+    fn note_member(
+        &mut self,
+        message: &[FieldId],
+        oneof: u16,
+        field: FieldId,
+        name: &str,
+    ) -> Result<(), Fault> {
+        let same = |member: &&Member| member.oneof == oneof && member.message.as_slice() == message;
+        match self.members.iter().find(same) {
+            Some(member) if member.field != field => {
+                let message = format!("`{name}` is in a oneof of which another member is set");
+                Err(Fault::invalid_argument("ONEOF_CONFLICT", message).at(name))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.members.push(Member { message: Path::from_slice(message), oneof, field });
+                Ok(())
+            }
+        }
     }
 }
 
@@ -123,13 +135,13 @@ pub(super) fn read(
     rules: &RequestRules,
 ) -> Result<(), Fault> {
     let mut count = 0;
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+    for pair in Split::new(query, b'&').filter(|pair| !pair.is_empty()) {
         count += 1;
         if count > rules.max_parameters {
             let message = format!("the query has more than {} parameters", rules.max_parameters);
             return Err(Fault::invalid_argument("TOO_MANY_PARAMETERS", message));
         }
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = split_once(pair, b'=').unwrap_or((pair, ""));
         let name = decode_query(name, rules.plus).map_err(|error| undecodable(name, error))?;
         let value = decode_query(value, rules.plus).map_err(|error| undecodable(&name, error))?;
         match find(leaves.plan, &name, rules)? {
@@ -138,7 +150,8 @@ pub(super) fn read(
                     let message = format!("`{name}` belongs to the request's body");
                     return Err(Fault::invalid_argument("QUERY_INTO_BODY", message).at(name));
                 }
-                leaves.set(&path, &owner, Rank::Query, &name, &value, rules.conflicts)?;
+                let owner = owner.as_ref().unwrap_or(leaves.plan);
+                leaves.set(&path, owner, Rank::Query, &name, &value, rules.conflicts)?;
             }
             Target::Unknown => match &rules.unknown_parameters {
                 Unknown::Ignore => {}
@@ -161,37 +174,75 @@ fn is_bodys(body: BodyRule, path: &[FieldId]) -> bool {
     }
 }
 
+/// `str::split` for one ASCII byte; that one's set-up costs more than most parameters.
+struct Split<'q> {
+    rest: Option<&'q str>,
+    by: u8,
+}
+
+impl<'q> Split<'q> {
+    fn new(text: &'q str, by: u8) -> Self {
+        Self { rest: Some(text), by }
+    }
+}
+
+impl<'q> Iterator for Split<'q> {
+    type Item = &'q str;
+
+    fn next(&mut self) -> Option<&'q str> {
+        let rest = self.rest?;
+        match split_once(rest, self.by) {
+            Some((part, rest)) => {
+                self.rest = Some(rest);
+                Some(part)
+            }
+            None => self.rest.take(),
+        }
+    }
+}
+
+/// `str::split_once` for one ASCII byte.
+fn split_once(text: &str, by: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == by)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 enum Target {
-    Field { path: Path, owner: Plan },
+    Field {
+        path: Path,
+        /// The message that the field is in, where that isn't the request's.
+        owner: Option<Plan>,
+    },
     Unknown,
 }
 
 /// Follows a dotted name from the request message.
 fn find(plan: &Plan, name: &str, rules: &RequestRules) -> Result<Target, Fault> {
     let mut path = Path::new();
-    let mut owner = plan.clone();
-    let mut parts = name.split('.').peekable();
+    let mut owner: Option<Plan> = None;
+    let mut parts = Split::new(name, b'.').peekable();
     while let Some(part) = parts.next() {
         if path.len() >= rules.max_parameter_depth {
             let message = format!("the parameter's name has more than {} parts", rules.max_parameter_depth);
             return Err(Fault::invalid_argument("PARAMETER_TOO_DEEP", message).at(name));
         }
-        let Some(field) = owner.field_by_name(part) else { return Ok(Target::Unknown) };
+        let message = owner.as_ref().unwrap_or(plan);
+        let Some(field) = message.field_by_name(part) else { return Ok(Target::Unknown) };
         path.push(field);
         if parts.peek().is_none() {
-            return if takes_text(&owner, field) {
+            return if takes_text(message, field) {
                 Ok(Target::Field { path, owner })
             } else {
                 Err(not_a_leaf(name))
             };
         }
-        let known = owner.field(field);
+        let known = message.field(field);
         if known.is_repeated() || known.is_map() {
             let message = format!("`{name}` leads through `{part}`, which has many elements");
             return Err(Fault::invalid_argument("PARAMETER_INTO_REPEATED", message).at(name));
         }
-        match owner.nested(field) {
-            Some(nested) => owner = nested,
+        match message.nested(field) {
+            Some(nested) => owner = Some(nested),
             None => return Ok(Target::Unknown),
         }
     }

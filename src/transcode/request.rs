@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::binding::{Binding, BodyRule};
+use super::binding::{Binding, BodyRule, Variable};
 use super::query::{self, Leaves};
 use super::settings::{RequestRules, UnexpectedBody};
 use crate::codec::{self, Plan, Rank, ReadError, ReadOptions};
@@ -28,7 +28,7 @@ pub fn request_message(
     let mut leaves = Leaves::new(plan);
     for (index, variable) in binding.variables.iter().enumerate() {
         let raw = captures.text(index, path).unwrap_or_default();
-        let decoding = if variable.multi { rules.path_decoding } else { Decoding::All };
+        let decoding = decoding(variable, binding, raw, rules);
         let text = decode(raw, decoding).map_err(|error| query::undecodable(&variable.name, error))?;
         leaves.set(&variable.path, &variable.owner, Rank::Path, &variable.name, &text, rules.conflicts)?;
     }
@@ -61,6 +61,17 @@ pub fn request_message(
         }
     }
     finish_frame(out)
+}
+
+/// How a capture is decoded: one segment wholly, several by choice, or as the service configuration says for all.
+fn decoding(variable: &Variable, binding: &Binding, raw: &str, rules: &RequestRules) -> Decoding {
+    match (variable.multi, binding.fully_decode) {
+        (false, _) => Decoding::All,
+        (true, false) => rules.path_decoding,
+        // A slash stays escaped where it would be the only one, so that `a%2Fb` and `a/b` stay apart.
+        (true, true) if raw.contains('/') => Decoding::All,
+        (true, true) => Decoding::KeepSlash,
+    }
 }
 
 fn bad_body(error: &ReadError) -> Fault {

@@ -188,14 +188,15 @@ proptest! {
 
     #[test]
     fn numbers_of_any_size_come_back(double in any::<f64>(), float in any::<f32>()) {
-        prop_assume!(!double.is_nan() && !float.is_nan());
+        // NaN is not like itself, and zero is not written.
+        let double = if double.is_nan() || double.to_bits() == 0 { 0.1 } else { double };
+        let float = if float.is_nan() || float.to_bits() == 0 { 0.1 } else { float };
         let mut wire = vec![0x5d];
         wire.extend_from_slice(&float.to_le_bytes());
         wire.push(0x61);
         wire.extend_from_slice(&double.to_le_bytes());
         let json = write(&wire).unwrap();
         let again = self::wire(&json);
-        prop_assume!(float.to_bits() != 0 && double.to_bits() != 0);
         prop_assert_eq!(again, wire, "{}", json);
     }
 

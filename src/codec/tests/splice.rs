@@ -157,8 +157,16 @@ const TABLE: &[Case<'_>] = &[
     ),
     (r#"{"int32Value":3}"#, &[("int32Value", Query, "4")], "int32_value{value:3}", Err("int32Value")),
     (r#"{"mask":"a,b"}"#, &[("mask", Query, "c_d")], "mask{paths:[\"a\",\"b\"]}", Err("mask")),
-    // two of the same rank in one field: the last one stands; the path is stronger
-    ("{}", &[("anInt32", Query, "1"), ("anInt32", Path, "2")], "an_int32:2", Ok(())),
+    // path and query in one field
+    ("{}", &[("anInt32", Query, "1"), ("anInt32", Path, "2")], "an_int32:2", Err("anInt32")),
+    ("{}", &[("anInt32", Query, "2"), ("anInt32", Path, "2")], "an_int32:2", Ok(())),
+    ("{}", &[("int32s", Query, "1"), ("int32s", Path, "2")], "int32s:[2,1]", Ok(())),
+    (
+        "{}",
+        &[("inner.inner.text", Query, "q"), ("inner.inner.text", Path, "p")],
+        "inner{inner{text:\"p\"}}",
+        Err("inner.inner.text"),
+    ),
 ];
 
 #[test]

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use super::super::error::{Fail, ReadErrorKind, Step};
-use super::super::plan::{MessageId, WellKnown};
+use super::super::plan::WellKnown;
 use super::super::read::{Outcome, Reader, TypeMember};
 use super::super::splice::Leaves;
+use super::super::tables::MessageId;
 use super::super::wire::{Open, push_bytes};
 
 /// The tag of `type_url`.

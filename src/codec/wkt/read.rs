@@ -1,9 +1,10 @@
 //! Reads the JSON forms of the well-known types, all but `Any`.
 
 use super::super::error::ReadErrorKind;
-use super::super::plan::{FieldPlan, MessagePlan, WellKnown};
+use super::super::plan::WellKnown;
 use super::super::read::{Outcome, Reader, TypeMember};
 use super::super::splice::Leaves;
+use super::super::tables::{FieldPlan, MessagePlan};
 use super::super::wire::push_varint;
 use super::{mask_from_json, parse_duration, parse_timestamp};
 

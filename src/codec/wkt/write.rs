@@ -3,7 +3,8 @@
 
 use super::super::careful::index;
 use super::super::error::WireErrorKind;
-use super::super::plan::{FieldPlan, Kind, MessagePlan, Shape, WellKnown};
+use super::super::plan::WellKnown;
+use super::super::tables::{FieldPlan, Kind, MessagePlan, Shape};
 use super::super::wire::{FIXED64, LEN, VARINT, Wire};
 use super::super::write::{Stop, Writer, Written};
 use super::mask::push_json_path;
