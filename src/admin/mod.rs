@@ -25,8 +25,8 @@ pub struct Admin {
     pub stopping: watch::Receiver<bool>,
 }
 
-/// Serves until the process is told to stop, and a little longer, so that its last state can be seen.
-pub async fn serve(listener: StdListener, admin: Admin, mut stopped: watch::Receiver<bool>) {
+/// Serves until it is closed, which is after the process was told to stop: a drain can be watched.
+pub async fn serve(listener: StdListener, admin: Admin, mut closed: watch::Receiver<bool>) {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -38,7 +38,7 @@ pub async fn serve(listener: StdListener, admin: Admin, mut stopped: watch::Rece
     };
     tokio::select! {
         served = served => if let Err(error) = served { error!(%error, "the admin address failed") },
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+        _ = closed.wait_for(|closed| *closed) => {}
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Rank {
 /// One encoded field: the way to it from the root message, and its bytes with the tag.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
-    path: SmallVec<[FieldId; 6]>,
+    path: SmallVec<[FieldId; 4]>,
     rank: Rank,
     start: usize,
     end: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Leaf {
 /// Encoded leaves, sorted by path once sealed.
 #[derive(Clone, Debug, Default)]
 pub struct Splice {
-    leaves: SmallVec<[Leaf; 4]>,
+    leaves: SmallVec<[Leaf; 8]>,
     bytes: Vec<u8>,
 }
 
@@ -50,6 +50,9 @@ impl Splice {
     ) -> Result<(), E> {
         if path.is_empty() || path.len() > Self::MAX_PATH {
             return Ok(());
+        }
+        if self.bytes.is_empty() {
+            self.bytes.reserve(128);
         }
         let start = self.bytes.len();
         if let Err(error) = write(&mut self.bytes) {

@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use smallvec::SmallVec;
+
 use crate::fault::Fault;
 
 /// A request's header of this prefix is also passed without it, as grpc-gateway does.
@@ -38,32 +40,46 @@ fn is_timeout(name: &str) -> bool {
     matches!(name, "connect-timeout-ms" | "x-server-timeout")
 }
 
-/// The metadata of a call, from a request's headers, with room for what gRPC itself adds.
+/// Makes a request's headers the metadata of its call, in place: most of them stay.
 ///
 /// # Errors
 /// A `-bin` header that is no base64.
-pub(super) fn from_request(headers: HeaderMap) -> Result<HeaderMap, Fault> {
+pub(super) fn from_request(mut headers: HeaderMap) -> Result<HeaderMap, Fault> {
     let listed = Listed::of(&headers);
-    let mut metadata = HeaderMap::with_capacity(headers.len() + 4);
-    let mut last: Option<HeaderName> = None;
-    for (name, value) in headers {
-        // Further values of a header come without its name.
-        let Some(name) = name.or_else(|| last.clone()) else { continue };
-        if let Some(own) = name.as_str().strip_prefix(PREFIX) {
-            if let Ok(own) = HeaderName::from_bytes(own.as_bytes())
-                && !is_reserved_in(&own)
-                && !listed.contains(&own)
-            {
-                check_binary(&own, &value)?;
-                metadata.append(own, value);
+    let mut staying_here = SmallVec::<[HeaderName; 8]>::new();
+    let mut has_prefixed = false;
+    for (name, value) in &headers {
+        has_prefixed |= name.as_str().starts_with(PREFIX);
+        if is_reserved_in(name) || listed.contains(name) {
+            if staying_here.last() != Some(name) {
+                staying_here.push(name.clone());
             }
-        } else if !is_reserved_in(&name) && !listed.contains(&name) {
-            check_binary(&name, &value)?;
-            metadata.append(name.clone(), value);
+        } else {
+            check_binary(name, value)?;
         }
-        last = Some(name);
     }
-    Ok(metadata)
+    let prefixed = if has_prefixed { prefixed(&headers, &listed)? } else { Vec::new() };
+    for name in &staying_here {
+        headers.remove(name);
+    }
+    for (name, value) in prefixed {
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// The headers that cross under a name of their own. The name is judged without its prefix.
+fn prefixed(headers: &HeaderMap, listed: &Listed) -> Result<Vec<(HeaderName, HeaderValue)>, Fault> {
+    let mut found = Vec::new();
+    for (name, value) in headers {
+        let Some(own) = name.as_str().strip_prefix(PREFIX) else { continue };
+        let Ok(own) = HeaderName::from_bytes(own.as_bytes()) else { continue };
+        if !is_reserved_in(&own) && !listed.contains(&own) {
+            check_binary(&own, value)?;
+            found.push((own, value.clone()));
+        }
+    }
+    Ok(found)
 }
 
 fn check_binary(name: &HeaderName, value: &HeaderValue) -> Result<(), Fault> {

@@ -114,6 +114,10 @@ where
         let mut response = rendered.response;
         response.headers_mut().insert(REQUEST_ID, observation.request_id().clone());
         observation.answered(response.status().as_u16(), rendered.fault.as_ref());
+        if response.body().is_end_stream() {
+            // There is nothing of it that hyper would ask for.
+            observation.completed();
+        }
         Poll::Ready(Ok(response.map(|body| Observed { body, observation, _busy: busy })))
     }
 }

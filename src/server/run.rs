@@ -32,6 +32,8 @@ pub struct Running {
     snapshot: Arc<ArcSwap<Snapshot>>,
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
+    /// Told to end after the workers, so that a drain can be watched.
+    admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     ending: Arc<Ending>,
 }
 
@@ -73,6 +75,7 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         snapshot: Arc::clone(&snapshots),
         stop,
         workers: Vec::new(),
+        admin_thread: None,
         ending: Arc::new(Ending { drain: settings.drain, access_log }),
     };
     if let Some(listener) = admin_listener {
@@ -81,9 +84,9 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
             clusters: Arc::clone(&clusters),
             stopping: stopped.clone(),
         };
-        running.workers.push(spawn("admin".into(), stopped.clone(), move |stopped| {
-            admin::serve(listener, admin, stopped)
-        })?);
+        let (close, closed) = watch::channel(false);
+        let thread = spawn("admin".into(), closed, move |closed| admin::serve(listener, admin, closed))?;
+        running.admin_thread = Some((close, thread));
     }
     let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     for listener in listeners {
@@ -257,6 +260,12 @@ impl Running {
         for worker in self.workers {
             if worker.join().is_err() {
                 error!("a worker ended with a panic");
+            }
+        }
+        if let Some((close, thread)) = self.admin_thread {
+            close.send_replace(true);
+            if thread.join().is_err() {
+                error!("the admin address ended with a panic");
             }
         }
         if let Some(log) = &self.ending.access_log {
