@@ -302,13 +302,6 @@ fn internals_never_show() {
 }
 
 #[test]
-fn streaming_methods_say_that_they_are_out_of_reach() {
-    let site = Site::plain(PROTO);
-    site.get("/watch").assert_fault(501, "STREAMING_UNSUPPORTED", None);
-    assert_eq!(site.backend.count(), 0);
-}
-
-#[test]
 fn failures_have_no_body_for_head_and_the_same_headers() {
     let site = Site::plain(PROTO);
     site.backend.answer(Answer::status(5, "no"));

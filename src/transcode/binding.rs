@@ -1,5 +1,6 @@
 //! An HTTP binding, compiled: every name in it is the number of a field.
 
+use super::raw::is_raw;
 use crate::codec::{FieldId, Plan};
 use crate::schema;
 
@@ -10,6 +11,10 @@ pub struct Binding {
     pub body: BodyRule,
     /// The field of the reply that is the whole answer.
     pub response_body: Option<FieldId>,
+    /// The body is a `google.api.HttpBody`: taken as it comes.
+    pub raw_request: bool,
+    /// The answer is the data of a `google.api.HttpBody`.
+    pub raw_response: bool,
     /// `fully_decode_reserved_expansion` of google/api/http.proto, from a service configuration.
     pub fully_decode: bool,
 }
@@ -74,6 +79,26 @@ impl Binding {
             Some(field) => Some(output.field_by_name(field.name())?),
             None => None,
         };
-        Some(Self { variables: variables.into(), body, response_body, fully_decode })
+        let raw_request = match body {
+            BodyRule::None => false,
+            BodyRule::Whole => is_raw(input),
+            BodyRule::Field(field) => is_raw_field(input, field),
+        };
+        let raw_response = match response_body {
+            None => is_raw(output),
+            Some(field) => is_raw_field(output, field),
+        };
+        Some(Self {
+            variables: variables.into(),
+            body,
+            response_body,
+            raw_request,
+            raw_response,
+            fully_decode,
+        })
     }
+}
+
+fn is_raw_field(message: &Plan, field: FieldId) -> bool {
+    !message.field(field).is_repeated() && message.nested(field).is_some_and(|nested| is_raw(&nested))
 }

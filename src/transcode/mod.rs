@@ -4,12 +4,16 @@
 //! in where they belong (`google/api/http.proto`, AIP-127).
 
 mod binding;
+mod elements;
 mod query;
+mod raw;
 mod reply;
 mod request;
 mod settings;
 
 pub use binding::{Binding, BodyRule};
-pub use reply::reply_json;
-pub use request::request_message;
+pub use elements::Elements;
+pub use raw::{HttpBody, is_raw, raw_reply};
+pub use reply::{reply_json, write_reply};
+pub use request::{later_message, raw_message, request_message};
 pub use settings::{QueryIntoBody, RequestRules, UnexpectedBody};

@@ -15,17 +15,31 @@ pub fn reply_json(
 ) -> Result<Vec<u8>, Fault> {
     // JSON of small messages is about twice their size; that of large ones with long texts little more than it.
     let mut out = Vec::with_capacity(message.len() + message.len() / 2 + 128);
+    write_reply(plan, response_body, message, style, &mut out)?;
+    Ok(out)
+}
+
+/// [`reply_json`] behind what `out` has already. After an error `out` may hold a part of it.
+///
+/// # Errors
+/// As there.
+pub fn write_reply(
+    plan: &Plan,
+    response_body: Option<FieldId>,
+    message: &[u8],
+    style: JsonStyle,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
     let written = match response_body {
-        None => codec::write_message(plan, message, style, &mut out),
-        Some(field) => codec::write_field(plan, field, message, style, &mut out),
+        None => codec::write_message(plan, message, style, out),
+        Some(field) => codec::write_field(plan, field, message, style, out),
     };
-    match written {
-        Ok(()) => Ok(out),
-        Err(error) => Err(Fault::broken_backend(
+    written.map_err(|error| {
+        Fault::broken_backend(
             Code::Internal,
             "UNREADABLE_REPLY",
             "the backend's reply does not fit its schema",
         )
-        .because(format!("{}: {error}", plan.full_name()))),
-    }
+        .because(format!("{}: {error}", plan.full_name()))
+    })
 }

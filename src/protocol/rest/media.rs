@@ -7,11 +7,43 @@ use crate::fault::{Fault, Kind};
 /// A content type, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Media {
-    /// `application/json`, `application/*+json`, or none at all.
+    /// `application/json`, `application/*+json`, the names that JSON one value a line goes by, or none at all.
     Json,
     /// `application/x-www-form-urlencoded`, which is also what curl's `-d` says where it isn't told better.
     Form,
     Other,
+}
+
+/// What the request's `Content-Type` says, for raw bodies; nothing where it is missing or no text.
+pub(super) fn content_type(headers: &HeaderMap) -> String {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// Checks that a body that is read while it comes is JSON, by its headers alone.
+///
+/// # Errors
+/// 415 for anything else.
+pub(super) fn expect_stream(headers: &HeaderMap) -> Result<(), Fault> {
+    refuse_compressed(headers)?;
+    match media(headers) {
+        Media::Json => Ok(()),
+        Media::Form | Media::Other => Err(unsupported()),
+    }
+}
+
+fn unsupported() -> Fault {
+    let message = "the body's content type must be application/json";
+    Fault::new(Kind::MediaType, "UNSUPPORTED_MEDIA_TYPE", message).at("content-type")
+}
+
+fn refuse_compressed(headers: &HeaderMap) -> Result<(), Fault> {
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let message = "the request's body is compressed, which is not supported";
+        return Err(Fault::new(Kind::MediaType, "UNSUPPORTED_ENCODING", message).at("content-encoding"));
+    }
+    Ok(())
 }
 
 /// Checks that `body` is JSON by its headers.
@@ -19,12 +51,7 @@ enum Media {
 /// # Errors
 /// 415 for anything else; 400 for JSON that is announced as a form, since the client only forgot the header.
 pub(super) fn expect_json(headers: &HeaderMap, body: &[u8]) -> Result<(), Fault> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let message = "the request's body is compressed, which is not supported";
-        return Err(Fault::new(Kind::MediaType, "UNSUPPORTED_ENCODING", message).at("content-encoding"));
-    }
+    refuse_compressed(headers)?;
     if body.is_empty() {
         return Ok(());
     }
@@ -35,10 +62,7 @@ pub(super) fn expect_json(headers: &HeaderMap, body: &[u8]) -> Result<(), Fault>
                            send it with `-H 'content-type: application/json'`";
             Err(Fault::invalid_argument("JSON_SENT_AS_FORM", message).at("content-type"))
         }
-        Media::Form | Media::Other => {
-            let message = "the body's content type must be application/json";
-            Err(Fault::new(Kind::MediaType, "UNSUPPORTED_MEDIA_TYPE", message).at("content-type"))
-        }
+        Media::Form | Media::Other => Err(unsupported()),
     }
 }
 
@@ -50,8 +74,10 @@ fn media(headers: &HeaderMap) -> Media {
     }
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
     let essence = essence.trim().to_ascii_lowercase();
-    let is_json =
-        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let is_json = matches!(
+        essence.as_str(),
+        "application/json" | "application/x-ndjson" | "application/ndjson" | "application/jsonl"
+    ) || (essence.starts_with("application/") && essence.ends_with("+json"));
     if is_json {
         return if is_utf8(parameters) { Media::Json } else { Media::Other };
     }
