@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::admit::Admitted;
 use super::call::Method;
 use crate::fault::Fault;
 use crate::upstream::{Outgoing, Replies, Sender, UnaryReply};
-use bytes::Bytes;
 
 /// A call whose message may be sent.
 pub struct Cleared {
     method: Arc<Method>,
+    deadline: Option<Instant>,
 }
 
 impl Cleared {
     /// Clears a call whose method has no rules about fields. There are no such rules yet, so every call is one.
     #[must_use]
     pub fn without_rules<B>(admitted: Admitted<B>) -> Self {
-        Self { method: admitted.into_call().resolved.method }
+        let call = admitted.into_call();
+        Self { method: call.resolved.method, deadline: call.deadline }
     }
 
     /// Calls the method at its upstream.
@@ -33,7 +36,7 @@ impl Cleared {
         message: Bytes,
         max_reply: usize,
     ) -> Result<UnaryReply, Fault> {
-        let call = Outgoing { path: self.method.path.clone(), headers, max_reply };
+        let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
         self.method.upstream.unary(worker, call, message).await
     }
 
@@ -47,7 +50,7 @@ impl Cleared {
         headers: HeaderMap,
         max_reply: usize,
     ) -> Result<(Sender, Replies), Fault> {
-        let call = Outgoing { path: self.method.path.clone(), headers, max_reply };
+        let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
         self.method.upstream.stream(worker, call).await
     }
 }

@@ -1,7 +1,7 @@
 //! One call on a connection: its two directions, and what becomes of it when nobody waits for it any more.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
 
 use super::connection::Live;
 use super::frame::{Deframer, broken};
@@ -69,6 +70,7 @@ pub struct Replies {
     early: Option<Ending>,
     trailers: HeaderMap,
     live: Arc<Live>,
+    deadline: Option<Instant>,
 }
 
 enum State {
@@ -78,13 +80,19 @@ enum State {
 }
 
 impl Replies {
-    pub(super) fn new(response: ResponseFuture, live: Arc<Live>, max_message: usize) -> Self {
+    pub(super) fn new(
+        response: ResponseFuture,
+        live: Arc<Live>,
+        max_message: usize,
+        deadline: Option<Instant>,
+    ) -> Self {
         Self {
             state: State::Head(response),
             deframer: Deframer::new(max_message),
             early: None,
             trailers: HeaderMap::new(),
             live,
+            deadline,
         }
     }
 
@@ -188,14 +196,17 @@ impl Replies {
 impl Drop for Replies {
     fn drop(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Over);
-        if matches!(state, State::Over) || self.live.may_reset() {
+        // A call whose time is over was seen by its backend long ago, and nothing more comes of it.
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if matches!(state, State::Over) || is_late || self.live.may_reset() {
             // Dropping a stream that isn't over resets it.
             return;
         }
         // A backend that sees many resets at once may take the whole connection for an attack and close it, with every
-        // other call on it. What is over the allowance is read and thrown away, until it ends or may be reset.
+        // other call on it. What is over the allowance is read and thrown away, until it ends, may be reset, or its
+        // deadline passes.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(discard(state, Arc::clone(&self.live)));
+            runtime.spawn(discard(state, Arc::clone(&self.live), self.deadline));
         }
     }
 }
@@ -203,13 +214,21 @@ impl Drop for Replies {
 /// How often a call that is being thrown away looks whether it may be reset.
 const LOOK: Duration = Duration::from_millis(250);
 
-async fn discard(mut state: State, live: Arc<Live>) {
+async fn discard(mut state: State, live: Arc<Live>, deadline: Option<Instant>) {
+    let end = async {
+        match deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut end = pin!(end);
     loop {
         // Apart from each other, so that those of one moment do not all look at the next one.
         let look = tokio::time::sleep(LOOK.mul_f64(0.5 + fastrand::f64()));
         tokio::select! {
             () = poll_fn(|cx| poll_discard(&mut state, cx)) => return,
             () = look => if live.may_reset() { return },
+            () = &mut end => return,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
+use tokio::time::Instant;
 
 use super::call::{Replies, Sender};
 use super::connection::{Connection, Purpose, Target};
@@ -95,6 +96,8 @@ pub struct Outgoing {
     pub headers: HeaderMap,
     /// The largest message that is accepted in reply, in bytes.
     pub max_reply: usize,
+    /// When the call is over at the latest, for a call that nobody waits for any more.
+    pub deadline: Option<Instant>,
 }
 
 /// A unary call that ended with OK.
@@ -199,7 +202,7 @@ async fn open(connection: &Connection, call: Outgoing) -> Result<(Sender, Replie
     let (mut send, live) = connection.acquire().await?;
     let request = request(connection, call.path, call.headers)?;
     let (response, body) = send.send_request(request, false).map_err(|error| status::from_h2(&error))?;
-    Ok((Sender::new(body), Replies::new(response, live, call.max_reply)))
+    Ok((Sender::new(body), Replies::new(response, live, call.max_reply, call.deadline)))
 }
 
 fn no_endpoint() -> Fault {
@@ -263,8 +266,12 @@ mod tests {
     async fn nobody_listening_is_unavailable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let clusters = Clusters::new(&[settings(&[&format!("127.0.0.1:{port}")])], 1).unwrap();
-        let call =
-            Outgoing { path: PathAndQuery::from_static("/a.B/C"), headers: HeaderMap::new(), max_reply: 1 };
+        let call = Outgoing {
+            path: PathAndQuery::from_static("/a.B/C"),
+            headers: HeaderMap::new(),
+            max_reply: 1,
+            deadline: None,
+        };
         let fault = clusters.only().unwrap().unary(0, call, Bytes::new()).await.unwrap_err();
         assert_eq!(fault.code(), crate::fault::Code::Unavailable);
     }
