@@ -1,5 +1,6 @@
 //! An HTTP binding, compiled: every name in it is the number of a field.
 
+use super::mask::MaskRule;
 use crate::codec::{FieldId, Plan};
 use crate::schema;
 
@@ -10,6 +11,10 @@ pub struct Binding {
     pub body: BodyRule,
     /// The field of the reply that is the whole answer.
     pub response_body: Option<FieldId>,
+    /// The type of the reply.
+    pub output: Plan,
+    /// Of a PATCH: how an absent field mask is filled.
+    pub mask: Option<MaskRule>,
     /// `fully_decode_reserved_expansion` of google/api/http.proto, from a service configuration.
     pub fully_decode: bool,
 }
@@ -24,6 +29,8 @@ pub struct Variable {
     pub owner: Plan,
     /// Whether it may match several segments.
     pub multi: bool,
+    /// Whether the field is repeated: the text is its elements with commas between them.
+    pub list: bool,
 }
 
 /// Where a request's body goes.
@@ -58,11 +65,13 @@ impl Binding {
                     owner = owner.nested(id)?;
                 }
             }
+            let list = path.last().is_some_and(|&field| owner.field(field).is_repeated());
             variables.push(Variable {
                 name: fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(".").into(),
                 path: path.into(),
                 owner,
                 multi: variable.multi,
+                list,
             });
         }
         let body = match &binding.body {
@@ -74,6 +83,11 @@ impl Binding {
             Some(field) => Some(output.field_by_name(field.name())?),
             None => None,
         };
-        Some(Self { variables: variables.into(), body, response_body, fully_decode })
+        let mask = match body {
+            BodyRule::Field(field) => MaskRule::of(binding, input, field),
+            BodyRule::None | BodyRule::Whole => None,
+        };
+        let output = output.clone();
+        Some(Self { variables: variables.into(), body, response_body, output, mask, fully_decode })
     }
 }

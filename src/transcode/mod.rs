@@ -4,12 +4,20 @@
 //! in where they belong (`google/api/http.proto`, AIP-127).
 
 mod binding;
-mod query;
+mod leaves;
+mod mask;
+mod name;
+mod parameters;
 mod reply;
 mod request;
 mod settings;
+mod split;
+mod system;
+mod wishes;
 
 pub use binding::{Binding, BodyRule};
+pub use mask::MaskRule;
 pub use reply::reply_json;
-pub use request::request_message;
+pub use request::{Built, Input, request_message};
 pub use settings::{QueryIntoBody, RequestRules, UnexpectedBody};
+pub use wishes::Wishes;

@@ -15,7 +15,7 @@ use crate::fault::{Fault, Kind};
 use crate::policy::{Admitted, Cleared, grpc_timeout_value};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::{metadata, read};
-use crate::transcode::{BodyRule, RequestRules, UnexpectedBody, reply_json, request_message};
+use crate::transcode::{BodyRule, Built, RequestRules, UnexpectedBody, reply_json, request_message};
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -59,16 +59,14 @@ impl Exchange {
         let call = admitted.call_mut();
         let binding = Arc::clone(&call.resolved.bound.binding);
         let body = self.body(binding.body, body, call.max_body).await?;
-        if binding.body != BodyRule::None {
-            media::expect_json(&call.head.headers, &body)?;
-        }
-        let message = request_message(
+        let input = media::input(binding.body, &call.head.headers, &body)?;
+        let Built { message, wishes } = request_message(
             &method.input,
             &binding,
             call.head.uri.path(),
             &call.resolved.bound.captures,
             call.head.uri.query(),
-            &body,
+            input,
             &self.settings.request,
         )?;
 
@@ -80,7 +78,7 @@ impl Exchange {
             .await?;
 
         let status = wished_status(&reply.headers);
-        let json = reply_json(&method.output, binding.response_body, &reply.message, self.settings.json)?;
+        let json = reply_json(&binding, &reply.message, self.settings.json, &wishes)?;
         let trailers =
             if wants_trailers { metadata::into_response(reply.trailers) } else { HeaderMap::new() };
         Ok(answer(status, metadata::into_response(reply.headers), json, trailers, is_head))
