@@ -91,9 +91,10 @@ impl<'p> Leaves<'p> {
     pub(super) fn seal(mut self) -> Result<Splice, Fault> {
         let differs_from = |body: &&List| {
             body.rank == Rank::Body
-                && self.lists.iter().any(|path| {
-                    path.rank == Rank::Path && path.path == body.path && path.value != body.value
-                })
+                && self
+                    .lists
+                    .iter()
+                    .any(|path| path.rank == Rank::Path && path.path == body.path && path.value != body.value)
         };
         if let Some(list) = self.lists.iter().find(differs_from) {
             return Err(differs(&list.name));

@@ -62,9 +62,9 @@ pub(super) fn read_form(
         BodyRule::Whole => (Cow::Borrowed(request), Path::new()),
         BodyRule::Field(field) => {
             let known = request.field(field);
-            let nested = request.nested(field).filter(|nested| {
-                !known.is_repeated() && !known.is_map() && nested.well_known().is_none()
-            });
+            let nested = request
+                .nested(field)
+                .filter(|nested| !known.is_repeated() && !known.is_map() && nested.well_known().is_none());
             let Some(nested) = nested else {
                 let message = format!("a form can't be `{}`, which is no message: send JSON", known.name());
                 return Err(Fault::new(Kind::MediaType, "NOT_FOR_A_FORM", message).at("content-type"));

@@ -16,7 +16,10 @@ fn table() {
         (r#"{"maybeInt32":0,"aBool":false}"#, "maybe_int32 a_bool"),
         // objects by path, however deep
         (r#"{"inner":{"text":"x","inner":{"number":1}}}"#, "inner.text inner.inner.number"),
-        (r#"{"inner":{"inner":{"color":"RED"},"text":"x"},"aBool":true}"#, "inner.inner.color inner.text a_bool"),
+        (
+            r#"{"inner":{"inner":{"color":"RED"},"text":"x"},"aBool":true}"#,
+            "inner.inner.color inner.text a_bool",
+        ),
         (r#"{"choiceInner":{"number":1}}"#, "choice_inner.number"),
         // what ends a path
         (r#"{"inner":null,"aString":null}"#, "inner a_string"),

@@ -44,7 +44,10 @@ fn table() {
     let proto_names = r#"{"an_int32":1,"a_string":"x"}"#;
     assert_eq!(kept(None, "anInt32", proto_names).as_deref(), Ok(r#"{"an_int32":1}"#));
     let spaced = " { \"anInt32\" : 1 , \"aBool\" : true , \"inners\" : [ { \"text\" : \"x\" } , null ] } ";
-    assert_eq!(kept(None, "aBool,inners.text", spaced).as_deref(), Ok(r#"{"aBool":true,"inners":[{"text":"x"},null]}"#));
+    assert_eq!(
+        kept(None, "aBool,inners.text", spaced).as_deref(),
+        Ok(r#"{"aBool":true,"inners":[{"text":"x"},null]}"#)
+    );
 }
 
 #[test]

@@ -210,9 +210,18 @@ fn forms() {
             r#"by_string:[{key:"a",value:"b"},{key:"b",value:"q"}]"#,
         ),
         // a message as a whole and in part
-        (&[("timestamp.seconds", Body, "7"), ("timestamp", Query, "1970-01-01T00:00:01Z")], "timestamp{seconds:7}"),
-        (&[("timestamp", Body, "1970-01-01T00:00:01Z"), ("timestamp.seconds", Query, "7")], "timestamp{seconds:1}"),
-        (&[("timestamp", Body, "1970-01-01T00:00:01Z"), ("timestamp", Path, "1970-01-01T00:00:02Z")], "timestamp{seconds:2}"),
+        (
+            &[("timestamp.seconds", Body, "7"), ("timestamp", Query, "1970-01-01T00:00:01Z")],
+            "timestamp{seconds:7}",
+        ),
+        (
+            &[("timestamp", Body, "1970-01-01T00:00:01Z"), ("timestamp.seconds", Query, "7")],
+            "timestamp{seconds:1}",
+        ),
+        (
+            &[("timestamp", Body, "1970-01-01T00:00:01Z"), ("timestamp", Path, "1970-01-01T00:00:02Z")],
+            "timestamp{seconds:2}",
+        ),
     ];
     for (leaves, want) in table {
         let splice = splice(leaves);
