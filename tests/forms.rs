@@ -230,8 +230,10 @@ fn choices_and_limits_hold_for_forms() {
     assert_eq!(small.call("POST", "/w", &[FORM], b"name=12345").status, 413);
 }
 
-/// Targets of GET and what comes of them.
-fn check_get(site: &Site, cases: &[(&str, Result<Value, (&str, &str)>)]) {
+/// A target of GET, and the message or the reason and the field of the fault.
+type GetCase = (&'static str, Result<Value, (&'static str, &'static str)>);
+
+fn check_get(site: &Site, cases: &[GetCase]) {
     for (target, want) in cases {
         let reply = site.get(target);
         match want {

@@ -46,12 +46,6 @@ fn announce(running: &Running) {
         report::number(snapshot.methods(), "method"),
         report::number(snapshot.bindings(), "HTTP route"),
     ));
-    if snapshot.streaming_bindings() > 0 {
-        let streaming = report::number(snapshot.streaming_bindings(), "route");
-        report::say(format_args!(
-            "  {streaming} of streaming methods answer 501: REST carries unary methods alone"
-        ));
-    }
     for (name, address) in running.listeners() {
         report::say(format_args!("  listener {name}: http://{address}"));
     }

@@ -6,6 +6,7 @@ use super::reader::{Map, Value};
 use super::values::{self, Wrong};
 use crate::codec::{JsonStyle, Overrides, Unknown};
 use crate::fault::ErrorForm;
+use crate::protocol::rest::{StreamForm, StreamSettings};
 use crate::route::{Decoding, Plus};
 use crate::server::{Limits, ListenerSettings, Timeouts};
 use crate::transcode::{QueryIntoBody, RequestRules, UnexpectedBody};
@@ -60,11 +61,13 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     map.set("errors", &mut errors, error_form);
     let mut request = RequestRules::default();
     map.map("request", |map| read_request(map, &mut request));
+    let mut streams = StreamSettings::default();
+    map.map("streams", |map| read_streams(map, &mut streams));
     let mut limits = Limits::default();
     map.map("limits", |map| read_limits(map, &mut limits));
     let mut timeouts = Timeouts::default();
     map.map("timeouts", |map| read_timeouts(map, &mut timeouts));
-    Some(ListenerSettings { name, address: address?, json, errors, request, limits, timeouts })
+    Some(ListenerSettings { name, address: address?, json, errors, request, streams, limits, timeouts })
 }
 
 /// The form of error bodies.
@@ -86,6 +89,16 @@ fn read_json(map: &mut Map<'_>, json: &mut JsonStyle) {
     map.set("int64", &mut json.int64_numbers, |text| {
         values::choice(text, &[("strings", false), ("numbers", true)])
     });
+}
+
+fn read_streams(map: &mut Map<'_>, streams: &mut StreamSettings) {
+    map.set("form", &mut streams.form, |text| {
+        let table =
+            [("array", StreamForm::Array), ("ndjson", StreamForm::Lines), ("sse", StreamForm::Events)];
+        values::choice(text, &table)
+    });
+    map.set("first_message", &mut streams.first_message, values::duration);
+    map.set("heartbeat", &mut streams.heartbeat, values::duration);
 }
 
 fn read_request(map: &mut Map<'_>, request: &mut RequestRules) {

@@ -94,6 +94,12 @@ impl Fault {
         Self::new(Kind::BadRequest, reason, message)
     }
 
+    /// A body, or one element of a streamed one, over its limit in bytes (413, RESOURCE_EXHAUSTED).
+    #[must_use]
+    pub fn body_too_large(max: usize) -> Self {
+        Self::new(Kind::TooLarge, "BODY_TOO_LARGE", format!("the request's body is over {max} bytes"))
+    }
+
     /// The status that a backend ended the call with.
     #[must_use]
     pub fn from_backend(code: Code, message: impl Into<Cow<'static, str>>, details: Vec<Any>) -> Self {
@@ -144,6 +150,16 @@ impl Fault {
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
         self.0.headers = headers;
         self
+    }
+
+    /// [`Fault::with_headers`] for a status that a backend ended a call with after its initial metadata; for any other
+    /// fault that metadata is nobody's.
+    #[must_use]
+    pub fn with_backend_headers(self, headers: HeaderMap) -> Self {
+        match self.0.kind {
+            Kind::Backend => self.with_headers(headers),
+            _ => self,
+        }
     }
 
     #[must_use]

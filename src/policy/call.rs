@@ -49,6 +49,7 @@ pub struct Resolved {
 }
 
 /// The HTTP binding that matched, and where its variables are in the path.
+#[derive(Clone)]
 pub struct Bound {
     pub binding: Arc<Binding>,
     pub captures: Captures,

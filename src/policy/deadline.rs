@@ -93,7 +93,7 @@ where
                     return Poll::Ready(result.map_err(|fault| cancelled_in_time(fault, deadline)));
                 }
                 match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
-                    Some(Poll::Ready(())) => Poll::Ready(Err(passed())),
+                    Some(Poll::Ready(())) => Poll::Ready(Err(deadline_passed())),
                     Some(Poll::Pending) | None => Poll::Pending,
                 }
             }
@@ -105,14 +105,15 @@ where
 const AHEAD: Duration = Duration::from_millis(10);
 
 /// What a backend cancels at the deadline has run out of time, whoever noticed it first.
-fn cancelled_in_time(fault: Fault, deadline: Option<Instant>) -> Fault {
+pub(crate) fn cancelled_in_time(fault: Fault, deadline: Option<Instant>) -> Fault {
     let by_backend =
         fault.code() == Code::Cancelled && matches!(fault.kind(), Kind::Backend | Kind::BadReply);
     let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now() + AHEAD);
-    if by_backend && is_over { passed() } else { fault }
+    if by_backend && is_over { deadline_passed() } else { fault }
 }
 
-fn passed() -> Fault {
+/// What a call that takes too long becomes.
+pub(crate) fn deadline_passed() -> Fault {
     Fault::new(Kind::Deadline, "DEADLINE_EXCEEDED", "the call took longer than it may")
 }
 

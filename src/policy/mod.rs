@@ -15,6 +15,7 @@ mod vet;
 pub use admit::{Admit, Admitted};
 pub use call::{Bound, Call, Method, Resolved};
 pub use deadline::{Deadline, DeadlineFuture, grpc_timeout_value};
+pub(crate) use deadline::{cancelled_in_time, deadline_passed};
 pub use settings::Rule;
 pub use size::{BodySize, BodySizeFuture};
 pub use vet::Cleared;

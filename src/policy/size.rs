@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::call::Call;
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
 
 /// Sets [`Call::max_body`] to the method's limit, or to the listener's.
 #[derive(Clone, Copy)]
@@ -20,12 +20,6 @@ impl BodySize {
     #[must_use]
     pub fn new(listener_max: usize) -> Self {
         Self { listener_max }
-    }
-
-    /// What a body over its limit becomes.
-    #[must_use]
-    pub fn fault(max: usize) -> Fault {
-        Fault::new(Kind::TooLarge, "BODY_TOO_LARGE", format!("the request's body is over {max} bytes"))
     }
 }
 
@@ -58,7 +52,7 @@ where
     fn call(&mut self, mut call: Call<B>) -> Self::Future {
         let max = call.resolved.method.max_body.unwrap_or(self.listener_max);
         if call.body.size_hint().lower() > max as u64 {
-            return BodySizeFuture::Refused { fault: Some(BodySize::fault(max)) };
+            return BodySizeFuture::Refused { fault: Some(Fault::body_too_large(max)) };
         }
         call.max_body = max;
         BodySizeFuture::Inner { inner: self.inner.call(call) }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::admit::Admitted;
 use super::call::Method;
 use crate::fault::Fault;
-use crate::upstream::{Outgoing, UnaryReply};
+use crate::upstream::{Outgoing, Replies, Sender, UnaryReply};
 use bytes::Bytes;
 
 /// A call whose message may be sent.
@@ -33,7 +33,21 @@ impl Cleared {
         message: Bytes,
         max_reply: usize,
     ) -> Result<UnaryReply, Fault> {
-        let call = Outgoing { path: self.method.path.clone(), headers, message, max_reply };
-        self.method.upstream.unary(worker, call).await
+        let call = Outgoing { path: self.method.path.clone(), headers, max_reply };
+        self.method.upstream.unary(worker, call, message).await
+    }
+
+    /// Begins a call of a streaming method at its upstream.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn stream(
+        self,
+        worker: usize,
+        headers: HeaderMap,
+        max_reply: usize,
+    ) -> Result<(Sender, Replies), Fault> {
+        let call = Outgoing { path: self.method.path.clone(), headers, max_reply };
+        self.method.upstream.stream(worker, call).await
     }
 }

@@ -1,71 +1,122 @@
 //! The body of an answer.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::fault::Fault;
+
 /// What a request's body may fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// One piece of data, and trailers where the client asked for them.
-#[derive(Debug, Default)]
-pub struct ReplyBody {
-    data: Option<Bytes>,
-    trailers: Option<Box<HeaderMap>>,
+/// An answer that can't be finished, in a framing that has no place for an error. The connection or stream is reset, so
+/// that nobody takes what was sent for all of it.
+#[derive(Debug)]
+pub struct Aborted;
+
+impl fmt::Display for Aborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer can't be finished")
+    }
+}
+
+impl std::error::Error for Aborted {}
+
+/// A body that is made while it is sent. Whoever polls it has taken what it gave before, which is all the back-pressure
+/// that there is.
+pub trait LiveBody: Send {
+    /// The next piece. An error is the last thing that comes.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>>;
+
+    /// Why it ended, if that wasn't well; once it has ended.
+    fn take_fault(&mut self) -> Option<Fault>;
+}
+
+/// One piece of data with trailers where the client asked for them, or a body that is made while it is sent.
+pub enum ReplyBody {
+    Whole { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
+    Live { body: Box<dyn LiveBody>, over: bool },
 }
 
 impl ReplyBody {
     #[must_use]
     pub fn empty() -> Self {
-        Self::default()
+        Self::Whole { data: None, trailers: None }
+    }
+
+    /// One piece of data, and trailers behind it.
+    #[must_use]
+    pub fn with_trailers(data: Bytes, trailers: HeaderMap) -> Self {
+        let trailers = (!trailers.is_empty()).then(|| Box::new(trailers));
+        Self::Whole { data: (!data.is_empty()).then_some(data), trailers }
     }
 
     #[must_use]
-    pub fn with_trailers(mut self, trailers: HeaderMap) -> Self {
-        if !trailers.is_empty() {
-            self.trailers = Some(Box::new(trailers));
+    pub fn live(body: impl LiveBody + 'static) -> Self {
+        Self::Live { body: Box::new(body), over: false }
+    }
+
+    /// Why a body that was made while it was sent did not end well.
+    pub fn take_fault(&mut self) -> Option<Fault> {
+        match self {
+            Self::Whole { .. } => None,
+            Self::Live { body, .. } => body.take_fault(),
         }
-        self
     }
 }
 
 impl<T: Into<Bytes>> From<T> for ReplyBody {
     fn from(data: T) -> Self {
-        let data = data.into();
-        Self { data: (!data.is_empty()).then_some(data), trailers: None }
+        Self::with_trailers(data.into(), HeaderMap::new())
     }
 }
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Aborted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(data) = self.data.take() {
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        match &mut *self {
+            Self::Whole { data, trailers } => Poll::Ready(match data.take() {
+                Some(data) => Some(Ok(Frame::data(data))),
+                None => trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))),
+            }),
+            Self::Live { over: true, .. } => Poll::Ready(None),
+            Self::Live { body, over } => {
+                let piece = ready!(body.poll_piece(cx));
+                *over = !matches!(piece, Some(Ok(_)));
+                Poll::Ready(piece)
+            }
         }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_none() && self.trailers.is_none()
+        match self {
+            Self::Whole { data, trailers } => data.is_none() && trailers.is_none(),
+            Self::Live { over, .. } => *over,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let length = self.data.as_ref().map_or(0, Bytes::len) as u64;
-        if self.trailers.is_none() {
-            return SizeHint::with_exact(length);
+        match self {
+            Self::Whole { data, trailers } => {
+                let length = data.as_ref().map_or(0, Bytes::len) as u64;
+                if trailers.is_none() {
+                    return SizeHint::with_exact(length);
+                }
+                // An exact size would make HTTP/1.1 choose Content-Length, which leaves no place for trailers.
+                let mut hint = SizeHint::new();
+                hint.set_lower(length);
+                hint
+            }
+            Self::Live { .. } => SizeHint::default(),
         }
-        // An exact size would make HTTP/1.1 choose Content-Length, which leaves no place for trailers.
-        let mut hint = SizeHint::new();
-        hint.set_lower(length);
-        hint
     }
 }

@@ -5,7 +5,7 @@ mod metadata;
 mod read;
 pub mod rest;
 
-pub use body::{BoxError, ReplyBody};
+pub use body::{Aborted, BoxError, LiveBody, ReplyBody};
 
 use http::HeaderMap;
 

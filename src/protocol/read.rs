@@ -10,7 +10,6 @@ use http_body::Body;
 
 use super::body::BoxError;
 use crate::fault::{Fault, Kind};
-use crate::policy::BodySize;
 
 /// Reads all of `body`. A body that came in one piece is not copied.
 ///
@@ -26,7 +25,7 @@ where
     while !body.is_end_stream() {
         let Some(data) = next(&mut body, patience).await? else { break };
         if data.len() > max.saturating_sub(first.len() + whole.len()) {
-            return Err(BodySize::fault(max));
+            return Err(Fault::body_too_large(max));
         }
         if first.is_empty() && whole.is_empty() {
             first = data;
@@ -44,7 +43,7 @@ where
 }
 
 /// The next piece of data. A timer is only started where the client lets it wait.
-async fn next<B>(body: &mut B, patience: Duration) -> Result<Option<Bytes>, Fault>
+pub(super) async fn next<B>(body: &mut B, patience: Duration) -> Result<Option<Bytes>, Fault>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError> + Send,

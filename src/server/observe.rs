@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use super::render::Rendered;
 use super::resolve::Routed;
 use super::watch::{Busy, Watch};
-use crate::protocol::ReplyBody;
+use crate::protocol::{Aborted, ReplyBody};
 use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparent};
 
 /// Makes an [`Observation`] of every request.
@@ -131,19 +131,22 @@ pub struct Observed {
 
 impl Body for Observed {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Aborted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
             self.observation.sent(data.len());
         }
-        if frame.is_none() || self.body.is_end_stream() {
+        if let Some(fault) = self.body.take_fault() {
+            self.observation.failed(&fault);
+        }
+        if frame.is_none() || (matches!(frame, Some(Ok(_))) && self.body.is_end_stream()) {
             self.observation.completed();
         }
         Poll::Ready(frame)

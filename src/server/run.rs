@@ -144,6 +144,10 @@ fn bind_all(listeners: &[ListenerSettings], workers: usize) -> Result<Vec<Bound>
     let mut bound = Vec::with_capacity(listeners.len());
     for settings in listeners {
         let what = format!("listener `{}`", settings.name);
+        if let Err(found) = refuse_taken(settings.address, &what) {
+            problems.extend(found);
+            continue;
+        }
         let first = match bind_one(settings.address, &what) {
             Ok(first) => first,
             Err(found) => {
@@ -164,6 +168,18 @@ fn bind_all(listeners: &[ListenerSettings], workers: usize) -> Result<Vec<Bound>
         bound.push(Bound { settings: settings.clone(), address, sockets, room });
     }
     problems.into_result(bound).map(|(bound, _)| bound)
+}
+
+/// Workers share an address with each other, but must not share it, unnoticed, with another process of the same user:
+/// a socket that shares nothing can be bound where nobody listens alone.
+fn refuse_taken(address: SocketAddr, what: &str) -> Result<(), Problems> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    match StdListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Problem::error(format!("{what}: {address} can't be bound: {error}")).into()),
+    }
 }
 
 fn bind_one(address: SocketAddr, what: &str) -> Result<StdListener, Problems> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
+use crate::protocol::rest::StreamSettings;
 use crate::transcode::RequestRules;
 
 /// One listening address and all choices that hold for what comes in by it.
@@ -18,6 +19,7 @@ pub struct ListenerSettings {
     pub errors: ErrorForm,
     /// How REST requests are read.
     pub request: RequestRules,
+    pub streams: StreamSettings,
     pub limits: Limits,
     pub timeouts: Timeouts,
 }
@@ -31,6 +33,7 @@ impl ListenerSettings {
             json: JsonStyle::default(),
             errors: ErrorForm::default(),
             request: RequestRules::default(),
+            streams: StreamSettings::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

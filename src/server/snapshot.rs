@@ -31,7 +31,6 @@ pub struct Snapshot {
     router: Router<Route>,
     methods: usize,
     bindings: usize,
-    streaming: usize,
     example: Option<String>,
 }
 
@@ -52,12 +51,6 @@ impl Snapshot {
     #[must_use]
     pub fn bindings(&self) -> usize {
         self.bindings
-    }
-
-    /// How many of the bindings are of streaming RPCs.
-    #[must_use]
-    pub fn streaming_bindings(&self) -> usize {
-        self.streaming
     }
 
     /// A path that a GET reaches, for a first try; variables are filled with `1`.
@@ -97,7 +90,6 @@ pub(super) fn build(
     let methods = compile_methods(schema, rules, clusters, metrics, &plans, &mut problems);
     let mut router = RouterBuilder::new();
     let mut bindings = 0;
-    let mut streaming = 0;
     for binding in &schema.bindings {
         let Some(Some(method)) = methods.get(binding.method) else { continue };
         let Some(compiled) =
@@ -112,7 +104,6 @@ pub(super) fn build(
             continue;
         };
         bindings += 1;
-        streaming += usize::from(!method.is_unary());
         let route = Route { method: Arc::clone(method), binding: Arc::new(compiled) };
         if let Err(taken) = router.add(binding.http_method.clone(), &binding.template, route) {
             let what = format!(
@@ -129,7 +120,6 @@ pub(super) fn build(
         router: router.build(),
         methods: methods.iter().flatten().count(),
         bindings,
-        streaming,
         example: example(schema),
     })
 }

@@ -42,15 +42,16 @@ impl Shared {
         let rest = RestSettings {
             request: settings.request.clone(),
             json: settings.json,
+            streams: settings.streams,
             max_reply: settings.limits.message,
             body_patience: settings.timeouts.body,
         };
         Self {
             metrics: Arc::clone(&observer.metrics),
             observer,
-            errors,
+            errors: Arc::clone(&errors),
             snapshots,
-            exchange: Arc::new(Exchange { settings: rest, worker }),
+            exchange: Arc::new(Exchange { settings: rest, errors, worker }),
             max_url: settings.limits.url,
             max_body: settings.limits.body,
         }

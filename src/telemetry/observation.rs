@@ -100,8 +100,16 @@ impl Observation {
     /// The call has an answer, though not all of it is sent.
     pub fn answered(&mut self, status: u16, fault: Option<&Fault>) {
         self.status = status;
-        self.code = fault.map(Fault::code);
-        self.fault = fault.map(|fault| FaultFacts {
+        self.code = None;
+        if let Some(fault) = fault {
+            self.failed(fault);
+        }
+    }
+
+    /// The call failed, perhaps when its status was sent already.
+    pub fn failed(&mut self, fault: &Fault) {
+        self.code = Some(fault.code());
+        self.fault = Some(FaultFacts {
             reason: fault.reason(),
             origin: fault.origin(),
             cause: fault.cause().map(ToString::to_string),
@@ -122,7 +130,8 @@ impl Observation {
 impl Drop for Observation {
     fn drop(&mut self) {
         let took = self.started.elapsed();
-        let code = if self.complete { self.code } else { Some(Code::Cancelled) };
+        // An answer that could not be finished has its own code; one that nobody took to its end was cancelled.
+        let code = if self.complete || self.fault.is_some() { self.code } else { Some(Code::Cancelled) };
         match &self.rpc {
             Some((stats, _)) => stats.record(code, took),
             None => self.observer.metrics.unrouted(code),

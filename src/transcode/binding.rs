@@ -1,6 +1,7 @@
 //! An HTTP binding, compiled: every name in it is the number of a field.
 
 use super::mask::MaskRule;
+use super::raw::is_raw;
 use crate::codec::{FieldId, Plan};
 use crate::schema;
 
@@ -15,6 +16,10 @@ pub struct Binding {
     pub output: Plan,
     /// Of a PATCH: how an absent field mask is filled.
     pub mask: Option<MaskRule>,
+    /// The body is a `google.api.HttpBody`: taken as it comes.
+    pub raw_request: bool,
+    /// The answer is the data of a `google.api.HttpBody`.
+    pub raw_response: bool,
     /// `fully_decode_reserved_expansion` of google/api/http.proto, from a service configuration.
     pub fully_decode: bool,
 }
@@ -83,11 +88,32 @@ impl Binding {
             Some(field) => Some(output.field_by_name(field.name())?),
             None => None,
         };
+        let raw_request = match body {
+            BodyRule::None => false,
+            BodyRule::Whole => is_raw(input),
+            BodyRule::Field(field) => is_raw_field(input, field),
+        };
+        let raw_response = match response_body {
+            None => is_raw(output),
+            Some(field) => is_raw_field(output, field),
+        };
         let mask = match body {
             BodyRule::Field(field) => MaskRule::of(binding, input, field),
             BodyRule::None | BodyRule::Whole => None,
         };
-        let output = output.clone();
-        Some(Self { variables: variables.into(), body, response_body, output, mask, fully_decode })
+        Some(Self {
+            variables: variables.into(),
+            body,
+            response_body,
+            output: output.clone(),
+            mask,
+            raw_request,
+            raw_response,
+            fully_decode,
+        })
     }
+}
+
+fn is_raw_field(message: &Plan, field: FieldId) -> bool {
+    !message.field(field).is_repeated() && message.nested(field).is_some_and(|nested| is_raw(&nested))
 }

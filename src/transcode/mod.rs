@@ -4,10 +4,13 @@
 //! in where they belong (`google/api/http.proto`, AIP-127).
 
 mod binding;
+mod elements;
+mod input;
 mod leaves;
 mod mask;
 mod name;
 mod parameters;
+mod raw;
 mod reply;
 mod request;
 mod settings;
@@ -16,8 +19,12 @@ mod system;
 mod wishes;
 
 pub use binding::{Binding, BodyRule};
+pub use elements::Elements;
+pub use input::{Built, Input};
 pub use mask::MaskRule;
-pub use reply::reply_json;
-pub use request::{Built, Input, request_message};
+pub use parameters::wishes_of;
+pub use raw::{HttpBody, is_raw, raw_reply};
+pub use reply::{reply_json, write_reply};
+pub use request::{later_message, raw_message, request_message};
 pub use settings::{QueryIntoBody, RequestRules, UnexpectedBody};
 pub use wishes::Wishes;

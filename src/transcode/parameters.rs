@@ -45,11 +45,29 @@ pub(super) fn read_query(
     Ok(system.wishes())
 }
 
+/// The system parameters of `query` alone: for answers that begin before the request's message is made.
+///
+/// # Errors
+/// A system parameter that can't be understood or is not allowed.
+pub fn wishes_of(
+    plan: &Plan,
+    binding: &Binding,
+    query: Option<&str>,
+    rules: &RequestRules,
+) -> Result<Wishes, Fault> {
+    let mut system = SystemParameters::new(binding, rules);
+    for pair in pairs(query.unwrap_or_default(), rules.plus) {
+        let (name, value) = pair.counted("query", rules)?;
+        system.take(plan, &name.whole, &value)?;
+    }
+    Ok(system.wishes())
+}
+
 /// Reads a form, whose names start at the body's message, and gives the ways from the request's message to what it
 /// names.
 ///
 /// # Errors
-/// As above, and 415 where the body is a field that has no fields of its own.
+/// As for a query, and 415 where the body is a field that has no fields of its own.
 pub(super) fn read_form(
     form: &[u8],
     body: BodyRule,

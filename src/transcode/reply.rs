@@ -1,5 +1,7 @@
 //! A reply's message into JSON.
 
+use std::fmt::Display;
+
 use super::binding::Binding;
 use super::wishes::Wishes;
 use crate::codec::{self, JsonStyle};
@@ -15,29 +17,52 @@ pub fn reply_json(
     style: JsonStyle,
     wishes: &Wishes,
 ) -> Result<Vec<u8>, Fault> {
-    let plan = &binding.output;
-    let unreadable = |error: &dyn std::fmt::Display| {
-        let what = "the backend's reply does not fit its schema";
-        Fault::broken_backend(Code::Internal, "UNREADABLE_REPLY", what)
-            .because(format!("{}: {error}", plan.full_name()))
-    };
-    let style = JsonStyle { enum_numbers: style.enum_numbers || wishes.enum_numbers, ..style };
     // JSON of small messages is about twice their size; that of large ones with long texts little more than it.
     let mut out = Vec::with_capacity(message.len() + message.len() / 2 + 128);
-    match binding.response_body {
-        None => codec::write_message(plan, message, style, &mut out),
-        Some(field) => codec::write_field(plan, field, message, style, &mut out),
+    write_reply(binding, message, style, wishes, &mut out)?;
+    Ok(out)
+}
+
+/// [`reply_json`] behind what `out` has already. After an error `out` may hold a part of it.
+///
+/// # Errors
+/// As there.
+pub fn write_reply(
+    binding: &Binding,
+    message: &[u8],
+    style: JsonStyle,
+    wishes: &Wishes,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    let style = JsonStyle { enum_numbers: style.enum_numbers || wishes.enum_numbers, ..style };
+    if wishes.fields.is_none() && !wishes.pretty {
+        return write(binding, message, style, out);
     }
-    .map_err(|error| unreadable(&error))?;
+    let mut json = Vec::new();
+    write(binding, message, style, &mut json)?;
     if let Some(fields) = &wishes.fields {
-        let mut kept = Vec::with_capacity(out.len() / 2);
-        fields.apply(&out, &mut kept).map_err(|error| unreadable(&error))?;
-        out = kept;
+        let mut kept = Vec::new();
+        fields.apply(&json, &mut kept).map_err(|error| unreadable(binding, &error))?;
+        json = kept;
     }
     if wishes.pretty {
-        let mut laid_out = Vec::new();
-        codec::indent(&out, &mut laid_out);
-        out = laid_out;
+        codec::indent(&json, out);
+    } else {
+        out.extend_from_slice(&json);
     }
-    Ok(out)
+    Ok(())
+}
+
+fn write(binding: &Binding, message: &[u8], style: JsonStyle, out: &mut Vec<u8>) -> Result<(), Fault> {
+    match binding.response_body {
+        None => codec::write_message(&binding.output, message, style, out),
+        Some(field) => codec::write_field(&binding.output, field, message, style, out),
+    }
+    .map_err(|error| unreadable(binding, &error))
+}
+
+fn unreadable(binding: &Binding, error: &dyn Display) -> Fault {
+    let what = "the backend's reply does not fit its schema";
+    Fault::broken_backend(Code::Internal, "UNREADABLE_REPLY", what)
+        .because(format!("{}: {error}", binding.output.full_name()))
 }

@@ -3,50 +3,24 @@
 use bytes::Bytes;
 
 use super::binding::{Binding, BodyRule, Variable};
-use super::leaves::{Leaves, Place};
+use super::input::{Built, Input};
+use super::leaves::{Leaves, Path, Place};
 use super::parameters::{self, undecodable};
+use super::raw::{HttpBody, write_raw};
 use super::settings::{RequestRules, UnexpectedBody};
 use super::split::Split;
 use super::wishes::Wishes;
-use crate::codec::{self, Plan, Rank, ReadError, ReadOptions};
+use crate::codec::{self, Plan, Rank, ReadError, ReadOptions, Splice};
 use crate::fault::Fault;
 use crate::route::{Captures, Decoding, decode};
 use crate::upstream::{finish_frame, start_frame};
-
-/// A request's body, by its content type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'b> {
-    /// No bytes at all, or nothing but white space.
-    None,
-    Json(&'b [u8]),
-    /// `application/x-www-form-urlencoded`.
-    Form(&'b [u8]),
-}
-
-impl Input<'_> {
-    fn len(self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Json(body) | Self::Form(body) => body.len(),
-        }
-    }
-}
-
-/// What was made of a request.
-#[derive(Debug)]
-pub struct Built {
-    /// The message in its gRPC frame.
-    pub message: Bytes,
-    /// What the answer should be like.
-    pub wishes: Wishes,
-}
 
 /// Builds the message of type `plan` that a bound request stands for, in its gRPC frame.
 ///
 /// A field is set by the path, else by the body, else by the query. Without a body the message is empty but for them.
 ///
 /// # Errors
-/// A 400 that names the variable, parameter or field at fault; 415 for a form where a body can't be one.
+/// A 400 that names the variable, parameter or field at fault; 415 for a form where the body can't be one.
 pub fn request_message(
     plan: &Plan,
     binding: &Binding,
@@ -56,6 +30,128 @@ pub fn request_message(
     input: Input<'_>,
     rules: &RequestRules,
 ) -> Result<Built, Fault> {
+    if binding.body == BodyRule::None
+        && input != Input::None
+        && rules.unexpected_body == UnexpectedBody::Reject
+    {
+        return Err(Fault::invalid_argument("UNEXPECTED_BODY", "this method takes no body"));
+    }
+    let Fields { splice, named, wishes } = fields(plan, binding, path, captures, query, input, rules)?;
+    let mut out = Vec::with_capacity(input.len() + 128);
+    start_frame(&mut out);
+    match input {
+        Input::None | Input::Form(_) => codec::write_splice(plan, &splice, &mut out),
+        Input::Json(_) if binding.body == BodyRule::None => codec::write_splice(plan, &splice, &mut out),
+        Input::Json(body) => read_body(plan, binding.body, body, &splice, rules, &mut out)?,
+    }
+    fill_mask(plan, binding, input, &splice, &named, rules, &mut out)?;
+    Ok(Built { message: finish_frame(out)?, wishes })
+}
+
+/// The message for a further element of a client stream: the URL has said what it has to say with the first one.
+///
+/// # Errors
+/// A 400 that names the field at fault.
+pub fn later_message(
+    plan: &Plan,
+    binding: &Binding,
+    element: &[u8],
+    rules: &RequestRules,
+) -> Result<Bytes, Fault> {
+    let mut out = Vec::with_capacity(element.len() + 128);
+    start_frame(&mut out);
+    let nothing = Splice::new();
+    read_body(plan, binding.body, element, &nothing, rules, &mut out)?;
+    fill_mask(plan, binding, Input::Json(element), &nothing, &[], rules, &mut out)?;
+    finish_frame(out)
+}
+
+/// The message for a raw body, or for a piece of one: the `HttpBody` is the message, or the field that the binding names.
+/// The URL's fields are in it where `url` is given.
+///
+/// # Errors
+/// A 400 that names the variable or parameter at fault.
+pub fn raw_message(
+    plan: &Plan,
+    binding: &Binding,
+    url: Option<(&str, &Captures, Option<&str>)>,
+    body: &HttpBody,
+    rules: &RequestRules,
+) -> Result<Built, Fault> {
+    let mut out = Vec::with_capacity(body.data.len() + 128);
+    start_frame(&mut out);
+    let mut wishes = Wishes::default();
+    if let Some((path, captures, query)) = url {
+        let fields = fields(plan, binding, path, captures, query, Input::None, rules)?;
+        codec::write_splice(plan, &fields.splice, &mut out);
+        wishes = fields.wishes;
+    }
+    match binding.body {
+        BodyRule::None => {}
+        BodyRule::Whole => write_raw(None, body, &mut out),
+        BodyRule::Field(field) => write_raw(Some(plan.field(field).number()), body, &mut out),
+    }
+    Ok(Built { message: finish_frame(out)?, wishes })
+}
+
+fn read_body(
+    plan: &Plan,
+    rule: BodyRule,
+    body: &[u8],
+    splice: &Splice,
+    rules: &RequestRules,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    let options =
+        ReadOptions { unknown: &rules.unknown_members, depth: rules.json_depth, overrides: rules.conflicts };
+    let read = match rule {
+        BodyRule::None => return Ok(()),
+        BodyRule::Whole => codec::read_message(plan, body, splice, &options, out),
+        BodyRule::Field(field) => codec::read_field(plan, field, body, splice, &options, out),
+    };
+    read.map_err(|error| bad_body(&error))
+}
+
+/// Writes the mask of a PATCH that nobody has set: what the body has.
+fn fill_mask(
+    plan: &Plan,
+    binding: &Binding,
+    input: Input<'_>,
+    splice: &Splice,
+    named: &[Path],
+    rules: &RequestRules,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    let Some(rule) = binding.mask.as_ref().filter(|rule| !splice.touches(rule.mask)) else { return Ok(()) };
+    let paths = match input {
+        Input::None => Vec::new(),
+        Input::Form(_) => rule.of_form(named),
+        Input::Json(body) => {
+            codec::member_paths(&rule.resource, body, rules.json_depth).map_err(|error| bad_body(&error))?
+        }
+    };
+    // The only occurrence of the field: the body is another one.
+    codec::write_mask(plan, rule.mask, &paths, out);
+    Ok(())
+}
+
+/// What path, form and query say.
+struct Fields {
+    splice: Splice,
+    /// The ways to the fields that the form names.
+    named: Vec<Path>,
+    wishes: Wishes,
+}
+
+fn fields(
+    plan: &Plan,
+    binding: &Binding,
+    path: &str,
+    captures: &Captures,
+    query: Option<&str>,
+    input: Input<'_>,
+    rules: &RequestRules,
+) -> Result<Fields, Fault> {
     let mut leaves = Leaves::new(plan, rules.conflicts);
     for (index, variable) in binding.variables.iter().enumerate() {
         let raw = captures.text(index, path).unwrap_or_default();
@@ -75,42 +171,7 @@ pub fn request_message(
         Some(query) => parameters::read_query(query, binding, &mut leaves, rules)?,
         None => Wishes::default(),
     };
-    let splice = leaves.seal()?;
-
-    let options =
-        ReadOptions { unknown: &rules.unknown_members, depth: rules.json_depth, overrides: rules.conflicts };
-    let mut out = Vec::with_capacity(input.len() + 128);
-    start_frame(&mut out);
-    match (binding.body, input) {
-        (BodyRule::None, Input::Json(_) | Input::Form(_))
-            if rules.unexpected_body == UnexpectedBody::Reject =>
-        {
-            return Err(Fault::invalid_argument("UNEXPECTED_BODY", "this method takes no body"));
-        }
-        (BodyRule::None, _) | (_, Input::None | Input::Form(_)) => {
-            codec::write_splice(plan, &splice, &mut out);
-        }
-        (BodyRule::Whole, Input::Json(body)) => {
-            codec::read_message(plan, body, &splice, &options, &mut out).map_err(|error| bad_body(&error))?;
-        }
-        (BodyRule::Field(field), Input::Json(body)) => {
-            codec::read_field(plan, field, body, &splice, &options, &mut out)
-                .map_err(|error| bad_body(&error))?;
-        }
-    }
-    if let Some(rule) = &binding.mask
-        && !splice.touches(rule.mask)
-    {
-        let paths = match input {
-            Input::None => Vec::new(),
-            Input::Form(_) => rule.of_form(&named),
-            Input::Json(body) => codec::member_paths(&rule.resource, body, rules.json_depth)
-                .map_err(|error| bad_body(&error))?,
-        };
-        // The only occurrence of the field, as nothing else has set it.
-        codec::write_mask(plan, rule.mask, &paths, &mut out);
-    }
-    Ok(Built { message: finish_frame(out)?, wishes })
+    Ok(Fields { splice: leaves.seal()?, named, wishes })
 }
 
 impl Variable {

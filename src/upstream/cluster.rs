@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
-use super::connection::{Connection, Target};
-use super::frame::{self, Received};
+use super::call::{Replies, Sender};
+use super::connection::{Connection, Purpose, Target};
+use super::frame::broken;
 use super::settings::UpstreamSettings;
-use super::status::{self, Ending};
+use super::status;
 use super::tls;
 use crate::fault::{Fault, Kind};
 use crate::problem::Problems;
@@ -60,7 +61,8 @@ impl Clusters {
     /// Begins to connect, on the caller's runtime, the connections of this worker.
     pub fn warm(&self, worker: usize) {
         for cluster in &self.0 {
-            for connection in cluster.pool(worker) {
+            // Those for streams connect when the first stream comes.
+            for connection in cluster.pool(worker).map_or(&[][..], |pool| &pool.unary.connections) {
                 connection.start();
             }
         }
@@ -75,6 +77,12 @@ pub struct Cluster {
 }
 
 struct Pool {
+    unary: Turns,
+    streams: Turns,
+}
+
+/// Connections that take turns.
+struct Turns {
     connections: Vec<Connection>,
     next: AtomicUsize,
 }
@@ -85,8 +93,6 @@ pub struct Outgoing {
     pub path: PathAndQuery,
     /// Metadata, and the headers that gRPC itself wants.
     pub headers: HeaderMap,
-    /// One whole frame.
-    pub message: Bytes,
     /// The largest message that is accepted in reply, in bytes.
     pub max_reply: usize,
 }
@@ -119,13 +125,14 @@ impl Cluster {
                 connect_timeout: settings.connect_timeout,
             }));
         }
-        let pool = || Pool {
+        let turns = |purpose| Turns {
             // Neighbours in the list are different endpoints, so that taking turns spreads the calls.
             connections: (0..settings.connections.get())
-                .flat_map(|_| targets.iter().map(|target| Connection::new(Arc::clone(target))))
+                .flat_map(|_| targets.iter().map(|target| Connection::new(Arc::clone(target), purpose)))
                 .collect(),
             next: AtomicUsize::new(0),
         };
+        let pool = || Pool { unary: turns(Purpose::Unary), streams: turns(Purpose::Streams) };
         Ok(Self { pools: (0..workers.max(1)).map(|_| pool()).collect(), name })
     }
 
@@ -134,67 +141,65 @@ impl Cluster {
         &self.name
     }
 
-    fn pool(&self, worker: usize) -> &[Connection] {
-        self.pools.get(worker).or(self.pools.first()).map_or(&[], |pool| &pool.connections)
+    fn pool(&self, worker: usize) -> Option<&Pool> {
+        self.pools.get(worker).or(self.pools.first())
     }
 
     fn is_reachable(&self) -> bool {
-        self.pools.iter().any(|pool| pool.connections.iter().any(Connection::is_ready))
+        self.pools.iter().any(|pool| pool.unary.connections.iter().any(Connection::is_ready))
     }
 
     /// Calls a unary method.
     ///
     /// # Errors
     /// The backend's status, or what kept it from giving one.
-    pub async fn unary(&self, worker: usize, call: Outgoing) -> Result<UnaryReply, Fault> {
-        let connection = self.choose(worker)?;
-        let mut send = connection.acquire().await?;
-        let request = request(connection, call.path, call.headers)?;
-        let (response, mut body) =
-            send.send_request(request, false).map_err(|error| status::from_h2(&error))?;
-        // A backend that answered without reading it closes the stream; its answer is what counts then.
-        let _ = body.send_data(call.message, true);
-        let response = response.await.map_err(|error| status::from_h2(&error))?;
-        let (head, mut stream) = response.into_parts();
-
-        // A trailers-only reply has its status among the headers, whatever else they say.
-        if let Ending::Failed(fault) = status::ending(&head.headers) {
-            return Err(fault.with_headers(head.headers));
+    pub async fn unary(&self, worker: usize, call: Outgoing, message: Bytes) -> Result<UnaryReply, Fault> {
+        let pool = self.pool(worker).ok_or_else(no_endpoint)?;
+        let (mut sender, mut replies) = open(pool.unary.choose()?, call).await?;
+        sender.send_last(message);
+        let headers = replies.head().await?;
+        let message = match replies.message().await {
+            Ok(Some(message)) => message,
+            Ok(None) => return Err(broken("OK without a message")),
+            Err(fault) => return Err(fault.with_backend_headers(headers)),
+        };
+        match replies.message().await {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(broken("more than one message")),
+            Err(fault) => return Err(fault.with_backend_headers(headers)),
         }
-        if let Some(fault) = status::foreign(head.status, &head.headers) {
-            return Err(fault);
-        }
-        let received = frame::receive_unary(&mut stream, call.max_reply).await?;
-        let trailers = stream.trailers().await.map_err(|error| status::from_h2(&error))?;
-        match trailers.as_ref().map_or_else(|| status::ending(&head.headers), status::ending) {
-            Ending::Ok => {}
-            Ending::Failed(fault) => return Err(fault.with_headers(head.headers)),
-            Ending::Unsaid => return Err(status::unsaid()),
-        }
-        match received {
-            Received::Message(message) => {
-                Ok(UnaryReply { headers: head.headers, message, trailers: trailers.unwrap_or_default() })
-            }
-            Received::Nothing => Err(frame::broken("OK without a message")),
-            Received::Broken(why) => Err(frame::broken(why)),
-        }
+        Ok(UnaryReply { headers, message, trailers: replies.take_trailers() })
     }
 
-    /// Takes turns among the connections that are up; where none is, the next in turn says why.
-    fn choose(&self, worker: usize) -> Result<&Connection, Fault> {
-        let pool = self.pools.get(worker).or(self.pools.first()).ok_or_else(no_endpoint)?;
-        if let [only] = pool.connections.as_slice() {
+    /// Begins a call of a streaming method.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn stream(&self, worker: usize, call: Outgoing) -> Result<(Sender, Replies), Fault> {
+        let pool = self.pool(worker).ok_or_else(no_endpoint)?;
+        open(pool.streams.choose()?, call).await
+    }
+}
+
+impl Turns {
+    /// The next connection that is up; where none is, the next in turn says why.
+    fn choose(&self) -> Result<&Connection, Fault> {
+        if let [only] = self.connections.as_slice() {
             return Ok(only);
         }
-        let start = pool.next.fetch_add(1, Ordering::Relaxed);
-        let count = pool.connections.len();
-        let in_turn = |step: usize| pool.connections.get(start.wrapping_add(step) % count.max(1));
-        (0..count)
-            .filter_map(in_turn)
-            .find(|connection| connection.is_ready())
-            .or_else(|| in_turn(0))
-            .ok_or_else(no_endpoint)
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let count = self.connections.len();
+        let in_turn = |step: usize| self.connections.get(start.wrapping_add(step) % count.max(1));
+        let ready = (0..count).filter_map(in_turn).find(|connection| connection.is_ready());
+        ready.or_else(|| in_turn(0)).ok_or_else(no_endpoint)
     }
+}
+
+async fn open(connection: &Connection, call: Outgoing) -> Result<(Sender, Replies), Fault> {
+    let (mut send, live) = connection.acquire().await?;
+    let request = request(connection, call.path, call.headers)?;
+    let (response, body) = send.send_request(request, false).map_err(|error| status::from_h2(&error))?;
+    Ok((Sender::new(body), Replies::new(response, live, call.max_reply)))
 }
 
 fn no_endpoint() -> Fault {
@@ -247,7 +252,8 @@ mod tests {
     fn taking_turns_reaches_every_endpoint() {
         let clusters = Clusters::new(&[settings(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])], 2).unwrap();
         let cluster = clusters.only().unwrap();
-        let mut ports: Vec<u16> = (0..6).map(|_| cluster.choose(1).unwrap().endpoint().port).collect();
+        let mut ports: Vec<u16> =
+            (0..6).map(|_| cluster.pools[1].unary.choose().unwrap().endpoint().port).collect();
         ports.sort_unstable();
         assert_eq!(ports, [1, 1, 2, 2, 3, 3]);
         assert!(!clusters.all_reachable());
@@ -257,13 +263,9 @@ mod tests {
     async fn nobody_listening_is_unavailable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let clusters = Clusters::new(&[settings(&[&format!("127.0.0.1:{port}")])], 1).unwrap();
-        let call = Outgoing {
-            path: PathAndQuery::from_static("/a.B/C"),
-            headers: HeaderMap::new(),
-            message: Bytes::new(),
-            max_reply: 1,
-        };
-        let fault = clusters.only().unwrap().unary(0, call).await.unwrap_err();
+        let call =
+            Outgoing { path: PathAndQuery::from_static("/a.B/C"), headers: HeaderMap::new(), max_reply: 1 };
+        let fault = clusters.only().unwrap().unary(0, call, Bytes::new()).await.unwrap_err();
         assert_eq!(fault.code(), crate::fault::Code::Unavailable);
     }
 }

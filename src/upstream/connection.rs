@@ -4,6 +4,7 @@
 //! failed attempts it waits a little longer each time. Calls only ever look at the state that it publishes, so a dead
 //! backend costs them nothing but an answer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,14 +21,18 @@ use super::settings::Endpoint;
 use super::tls::Tls;
 use crate::fault::{Fault, Kind};
 
-/// What one stream and one connection may have under way towards us. Large, so that a large message is never throttled.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 32 << 20;
+/// What all streams of a connection may have under way towards us: as much as HTTP/2 allows, so that a call whose client
+/// reads slowly never takes the window of another one. What one stream may have is its [`Purpose`]'s to say.
+const CONNECTION_WINDOW: u32 = i32::MAX as u32;
 const MAX_FRAME: u32 = 1 << 20;
 /// Details of a status travel in headers; the default of 16 KiB is soon full.
 const MAX_HEADER_LIST: u32 = 256 << 10;
 /// How many calls that we gave up are remembered, so that their late frames are known for what they are.
 const REMEMBERED_RESETS: usize = 4096;
+
+/// How many calls of a connection may be reset within a second. Servers count resets as an attack: hyper's close the
+/// connection at 20 of them that the application has not seen yet.
+const RESETS_PER_SECOND: u64 = 10;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -40,6 +45,24 @@ pub(super) struct Target {
     pub endpoint: Endpoint,
     pub tls: Option<Tls>,
     pub connect_timeout: Duration,
+}
+
+/// What kind of calls a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Messages of limited size, which are always read at once: never throttled.
+    Unary,
+    /// Streams are read as their clients read, and what waits for them is held in memory.
+    Streams,
+}
+
+impl Purpose {
+    const fn window(self) -> u32 {
+        match self {
+            Self::Unary => 4 << 20,
+            Self::Streams => 256 << 10,
+        }
+    }
 }
 
 /// The state of a connection, as calls see it.
@@ -57,11 +80,32 @@ pub(super) struct Live {
     send: SendRequest<Bytes>,
     /// Told when a call finds out that it takes no more.
     retired: Notify,
+    born: Instant,
+    /// The second that the count is of, and the count below it: calls reset within that second.
+    resets: AtomicU64,
+}
+
+impl Live {
+    fn new(send: SendRequest<Bytes>) -> Self {
+        Self { send, retired: Notify::new(), born: Instant::now(), resets: AtomicU64::new(0) }
+    }
+
+    /// Takes one of the resets that are allowed in this second, if one is left.
+    pub(super) fn may_reset(&self) -> bool {
+        let second = self.born.elapsed().as_secs() << 32;
+        let take = |resets: u64| {
+            let of_this_second = if resets & !u64::from(u32::MAX) == second { resets } else { second };
+            let count = of_this_second & u64::from(u32::MAX);
+            (count < RESETS_PER_SECOND).then_some(of_this_second + 1)
+        };
+        self.resets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
 }
 
 /// The place of one connection.
 pub(super) struct Connection {
     target: Arc<Target>,
+    purpose: Purpose,
     link: OnceLock<(watch::Receiver<Link>, AbortOnDrop)>,
 }
 
@@ -74,8 +118,8 @@ impl Drop for AbortOnDrop {
 }
 
 impl Connection {
-    pub(super) fn new(target: Arc<Target>) -> Self {
-        Self { target, link: OnceLock::new() }
+    pub(super) fn new(target: Arc<Target>, purpose: Purpose) -> Self {
+        Self { target, purpose, link: OnceLock::new() }
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -92,7 +136,7 @@ impl Connection {
             .link
             .get_or_init(|| {
                 let (publish, link) = watch::channel(Link::Connecting);
-                let task = tokio::spawn(keep_up(Arc::clone(&self.target), publish));
+                let task = tokio::spawn(keep_up(Arc::clone(&self.target), self.purpose, publish));
                 (link, AbortOnDrop(task.abort_handle()))
             })
             .0
@@ -107,14 +151,14 @@ impl Connection {
     ///
     /// # Errors
     /// No connection.
-    pub(super) async fn acquire(&self) -> Result<SendRequest<Bytes>, Fault> {
+    pub(super) async fn acquire(&self) -> Result<(SendRequest<Bytes>, Arc<Live>), Fault> {
         let link = self.start();
         let mut current = link.borrow().clone();
         let mut waiter = None;
         loop {
             match current {
                 Link::Ready(live) => match live.send.clone().ready().await {
-                    Ok(send) => return Ok(send),
+                    Ok(send) => return Ok((send, live)),
                     // Nothing was sent yet, so waiting for the connection that replaces it is always safe.
                     Err(_) => live.retired.notify_one(),
                 },
@@ -136,21 +180,20 @@ fn unreachable(why: &str) -> Fault {
 }
 
 /// Connects, and connects again, until the connection's place is dropped.
-async fn keep_up(target: Arc<Target>, publish: watch::Sender<Link>) {
+async fn keep_up(target: Arc<Target>, purpose: Purpose, publish: watch::Sender<Link>) {
     let (upstream, endpoint) = (&*target.upstream, target.endpoint.authority.as_str());
     let mut pause = FIRST_PAUSE;
     // An outage is told once, at its beginning, and its end once.
     let mut down = false;
     loop {
-        match timeout(target.connect_timeout, connect(&target)).await {
+        match timeout(target.connect_timeout, connect(&target, purpose)).await {
             Ok(Ok((send, driver))) => {
                 if std::mem::take(&mut down) {
                     info!(upstream, endpoint, "connected again");
                 } else {
                     debug!(upstream, endpoint, "connected");
                 }
-                let born = Instant::now();
-                let live = Arc::new(Live { send, retired: Notify::new() });
+                let live = Arc::new(Live::new(send));
                 publish.send_replace(Link::Ready(Arc::clone(&live)));
                 let mut driver = tokio::spawn(driver);
                 tokio::select! {
@@ -160,7 +203,7 @@ async fn keep_up(target: Arc<Target>, publish: watch::Sender<Link>) {
                 }
                 info!(upstream, endpoint, "connection lost or closed by the backend");
                 publish.send_replace(Link::Connecting);
-                if born.elapsed() >= SHORT_LIFE {
+                if live.born.elapsed() >= SHORT_LIFE {
                     pause = FIRST_PAUSE;
                     continue;
                 }
@@ -184,27 +227,27 @@ fn fail(target: &Target, publish: &watch::Sender<Link>, down: &mut bool, error: 
 type Driver = std::pin::Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>;
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn connect(target: &Target) -> Result<(SendRequest<Bytes>, Driver), AnyError> {
+async fn connect(target: &Target, purpose: Purpose) -> Result<(SendRequest<Bytes>, Driver), AnyError> {
     let stream = TcpStream::connect((target.endpoint.host.as_str(), target.endpoint.port)).await?;
     stream.set_nodelay(true)?;
     match &target.tls {
-        None => handshake(stream).await,
+        None => handshake(stream, purpose).await,
         Some(tls) => {
             let stream = tls.connector.connect(tls.name.clone(), stream).await?;
             if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                 return Err("the backend does not offer HTTP/2 (ALPN h2)".into());
             }
-            handshake(stream).await
+            handshake(stream, purpose).await
         }
     }
 }
 
-async fn handshake<T>(stream: T) -> Result<(SendRequest<Bytes>, Driver), AnyError>
+async fn handshake<T>(stream: T, purpose: Purpose) -> Result<(SendRequest<Bytes>, Driver), AnyError>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (send, connection) = h2::client::Builder::new()
-        .initial_window_size(STREAM_WINDOW)
+        .initial_window_size(purpose.window())
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(MAX_FRAME)
         .max_header_list_size(MAX_HEADER_LIST)

@@ -1,13 +1,14 @@
-//! The five bytes before every gRPC message (PROTOCOL-HTTP2: Length-Prefixed-Message), and reading exactly one.
+//! The five bytes before every gRPC message (PROTOCOL-HTTP2: Length-Prefixed-Message), written and read.
 
 use bytes::{Buf, Bytes, BytesMut};
-use h2::RecvStream;
 
-use super::status;
 use crate::fault::{Code, Fault, Kind};
 
 /// Bytes of a frame's head: compressed flag and big-endian length.
 pub const FRAME_HEAD: usize = 5;
+
+/// The most that is reserved on a backend's word alone.
+const READ_AHEAD: usize = 1 << 20;
 
 /// Begins a frame: leaves room for its head in an empty buffer, so that the message is written right behind it.
 pub fn start_frame(out: &mut Vec<u8>) {
@@ -28,95 +29,87 @@ pub fn finish_frame(mut out: Vec<u8>) -> Result<Bytes, Fault> {
     Ok(out.into())
 }
 
-/// What a unary reply's DATA frames held.
-pub(super) enum Received {
-    /// No byte.
-    Nothing,
-    /// One whole message.
-    Message(Bytes),
-    /// Something that is no single uncompressed message; why.
-    Broken(&'static str),
+/// Cuts a backend's DATA into messages. A message that lies within one piece of data is a slice of it, without a copy.
+pub(super) struct Deframer {
+    /// The largest message that is accepted, in bytes.
+    max: usize,
+    /// What is left of the last piece, where nothing is left of those before it.
+    piece: Bytes,
+    /// A message that came in several pieces, up to now.
+    partial: BytesMut,
 }
 
-/// Reads all DATA of a unary reply. A message that came in one frame is a slice of it, without a copy.
-///
-/// # Errors
-/// Resets, lost connections, and messages over `max` bytes.
-pub(super) async fn receive_unary(stream: &mut RecvStream, max: usize) -> Result<Received, Fault> {
-    let Some(mut first) = next_data(stream).await? else { return Ok(Received::Nothing) };
-    if let Some(length) = head_length(&first) {
-        check_size(length, max)?;
-        if first.len() == FRAME_HEAD + length && first[0] == 0 {
-            return Ok(match next_data(stream).await? {
-                None => Received::Message(first.split_off(FRAME_HEAD)),
-                Some(_) => Received::Broken("more bytes after the message"),
-            });
+impl Deframer {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, piece: Bytes::new(), partial: BytesMut::new() }
+    }
+
+    /// Adds data, once [`Deframer::next`] has said that it needs more.
+    pub(super) fn push(&mut self, data: Bytes) {
+        if self.partial.is_empty() && self.piece.is_empty() {
+            self.piece = data;
+        } else {
+            self.partial.extend_from_slice(&std::mem::take(&mut self.piece));
+            self.piece = data;
         }
     }
-    gather(stream, first, max).await
-}
 
-/// The slow way: the reply came in pieces.
-async fn gather(stream: &mut RecvStream, first: Bytes, max: usize) -> Result<Received, Fault> {
-    let mut whole = BytesMut::from(first);
-    let mut sized = false;
-    loop {
-        if let Some(length) = head_length(&whole) {
-            check_size(length, max)?;
-            if whole.len() > FRAME_HEAD + length {
-                return Ok(Received::Broken("more bytes after the message"));
+    /// The next whole message, without its head; `None` where more data is needed.
+    ///
+    /// # Errors
+    /// A message over the limit, or one that is compressed, which was not asked for.
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        if self.partial.is_empty() {
+            let Some(length) = self.message_length(&self.piece)? else { return Ok(None) };
+            if self.piece.len() < FRAME_HEAD + length {
+                return Ok(None);
             }
-            if !sized {
-                // The backend announces the length, but sends it at its own pace: reserve no more than comes soon.
-                whole.reserve((FRAME_HEAD + length - whole.len()).min(READ_AHEAD));
-                sized = true;
-            }
+            let mut frame = self.piece.split_to(FRAME_HEAD + length);
+            return Ok(Some(frame.split_off(FRAME_HEAD)));
         }
-        match next_data(stream).await? {
-            Some(data) => whole.extend_from_slice(&data),
-            None => break,
+        // The head first, then as much as its length says; the rest stays in the piece.
+        self.fill(FRAME_HEAD);
+        let Some(length) = self.message_length(&self.partial)? else { return Ok(None) };
+        let whole = FRAME_HEAD + length;
+        if self.partial.capacity() < whole {
+            let missing = whole - self.partial.len();
+            self.partial.reserve(missing.min(READ_AHEAD));
         }
+        self.fill(whole);
+        if self.partial.len() < whole {
+            return Ok(None);
+        }
+        let mut frame = std::mem::take(&mut self.partial);
+        frame.advance(FRAME_HEAD);
+        Ok(Some(frame.freeze()))
     }
-    Ok(match head_length(&whole) {
-        None => Received::Broken("a truncated message"),
-        Some(_) if whole[0] != 0 => Received::Broken("a compressed message that was not asked for"),
-        Some(length) if whole.len() < FRAME_HEAD + length => Received::Broken("a truncated message"),
-        Some(_) => {
-            whole.advance(FRAME_HEAD);
-            Received::Message(whole.freeze())
-        }
-    })
-}
 
-/// The most that is reserved on a backend's word alone.
-const READ_AHEAD: usize = 1 << 20;
-
-/// The length in a frame's head, once the head is whole.
-fn head_length(bytes: &[u8]) -> Option<usize> {
-    let head: [u8; 4] = bytes.get(1..FRAME_HEAD)?.try_into().ok()?;
-    usize::try_from(u32::from_be_bytes(head)).ok()
-}
-
-fn check_size(length: usize, max: usize) -> Result<(), Fault> {
-    if length > max {
-        let message = "the backend's message is larger than the gateway accepts";
-        return Err(Fault::new(Kind::ReplyTooLarge, "REPLY_TOO_LARGE", message)
-            .because(format!("{length} bytes, the limit is {max}")));
+    /// Whether all that came in belonged to whole messages.
+    pub(super) fn is_empty(&self) -> bool {
+        self.piece.is_empty() && self.partial.is_empty()
     }
-    Ok(())
-}
 
-/// The next non-empty DATA, with its flow-control window given back at once.
-async fn next_data(stream: &mut RecvStream) -> Result<Option<Bytes>, Fault> {
-    while let Some(data) = stream.data().await {
-        let data = data.map_err(|error| status::from_h2(&error))?;
-        if !data.is_empty() {
-            // It fails only for streams that are gone, and then the next read says so.
-            let _ = stream.flow_control().release_capacity(data.len());
-            return Ok(Some(data));
-        }
+    /// Moves bytes from the piece until the partial message has `target` of them.
+    fn fill(&mut self, target: usize) {
+        let missing = target.saturating_sub(self.partial.len()).min(self.piece.len());
+        self.partial.extend_from_slice(&self.piece.split_to(missing));
     }
-    Ok(None)
+
+    fn message_length(&self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
+        let Some((&[flag, ref length @ ..], _)) = bytes.split_first_chunk::<FRAME_HEAD>() else {
+            return Ok(None);
+        };
+        if flag != 0 {
+            return Err(broken("a compressed message that was not asked for"));
+        }
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length > self.max {
+            let message = "the backend's message is larger than the gateway accepts";
+            return Err(Fault::new(Kind::ReplyTooLarge, "REPLY_TOO_LARGE", message)
+                .because(format!("{length} bytes, the limit is {}", self.max)));
+        }
+        Ok(Some(length))
+    }
 }
 
 /// What a broken reply becomes.
@@ -128,18 +121,58 @@ pub(super) fn broken(why: &'static str) -> Fault {
 mod tests {
     use super::*;
 
-    #[test]
-    fn frames_have_their_length() {
+    fn frame(message: &[u8]) -> Bytes {
         let mut out = Vec::new();
         start_frame(&mut out);
-        out.extend_from_slice(b"abc");
-        assert_eq!(finish_frame(out).unwrap().as_ref(), b"\0\0\0\0\x03abc");
+        out.extend_from_slice(message);
+        finish_frame(out).unwrap()
+    }
+
+    fn all(pieces: &[&[u8]]) -> Vec<Bytes> {
+        let mut deframer = Deframer::new(1000);
+        let mut messages = Vec::new();
+        for piece in pieces {
+            deframer.push(Bytes::copy_from_slice(piece));
+            while let Some(message) = deframer.next().unwrap() {
+                messages.push(message);
+            }
+        }
+        assert!(deframer.is_empty());
+        messages
+    }
+
+    #[test]
+    fn frames_have_their_length() {
+        assert_eq!(frame(b"abc").as_ref(), b"\0\0\0\0\x03abc");
         assert!(finish_frame(vec![0; 3]).is_err());
     }
 
     #[test]
-    fn a_head_is_read_once_it_is_whole() {
-        assert_eq!(head_length(&[0, 0, 0, 1]), None);
-        assert_eq!(head_length(&[0, 0, 0, 1, 2]), Some(258));
+    fn messages_are_whole_wherever_the_data_is_cut() {
+        let want: Vec<&[u8]> = vec![b"abc", b"", b"a longer message", b"z"];
+        let input: Vec<u8> = want.iter().flat_map(|message| frame(message)).collect();
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                let pieces = [&input[..first], &input[first..second], &input[second..]];
+                assert_eq!(all(&pieces), want, "cuts {first}, {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error() {
+        let mut deframer = Deframer::new(10);
+        deframer.push(Bytes::from_static(b"\x01\0\0\0\x01a"));
+        assert_eq!(deframer.next().unwrap_err().code(), Code::Internal);
+        let mut deframer = Deframer::new(10);
+        deframer.push(Bytes::from_static(b"\0\0\0\0\x0b"));
+        assert_eq!(deframer.next().unwrap_err().kind(), Kind::ReplyTooLarge);
+    }
+
+    #[test]
+    fn a_part_is_not_empty() {
+        let mut deframer = Deframer::new(10);
+        deframer.push(Bytes::from_static(b"\0\0"));
+        assert!(deframer.next().unwrap().is_none() && !deframer.is_empty());
     }
 }

@@ -4,6 +4,7 @@
 //! metadata, or a [`crate::fault::Fault`] that carries the backend's own status or the code that gRPC's tables give for
 //! what went wrong underneath.
 
+mod call;
 mod cluster;
 mod connection;
 mod frame;
@@ -11,6 +12,7 @@ mod settings;
 mod status;
 mod tls;
 
+pub use call::{Closed, Replies, Sender};
 pub use cluster::{Cluster, Clusters, Outgoing, UnaryReply};
 pub use frame::{FRAME_HEAD, finish_frame, start_frame};
 pub use settings::{Endpoint, Roots, TlsSettings, UpstreamSettings};

@@ -34,8 +34,7 @@ impl ErrorRenderer {
         is_head: bool,
     ) -> Response<ReplyBody> {
         let status = fault.http_status();
-        let details: Vec<Box<RawValue>> =
-            fault.details(request_id).iter().filter_map(|detail| self.detail(detail, schema)).collect();
+        let details = self.details(fault, request_id, schema);
         let body = self.body(fault, status, &details);
         let mut headers = metadata::into_response(fault.take_headers());
         headers.insert(header::CONTENT_TYPE, self.content_type());
@@ -47,6 +46,25 @@ impl ErrorRenderer {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// The last element of a stream that fails when its status is sent already: `{"error":…}` around the listener's form.
+    #[must_use]
+    pub fn element(&self, fault: &Fault, request_id: Option<&str>, schema: Option<&Arc<PlanSet>>) -> String {
+        let body = self.body(fault, fault.http_status(), &self.details(fault, request_id, schema));
+        match self.form {
+            ErrorForm::Google => body,
+            ErrorForm::Status | ErrorForm::Problem => format!("{{\"error\":{body}}}"),
+        }
+    }
+
+    fn details(
+        &self,
+        fault: &Fault,
+        request_id: Option<&str>,
+        schema: Option<&Arc<PlanSet>>,
+    ) -> Vec<Box<RawValue>> {
+        fault.details(request_id).iter().filter_map(|detail| self.detail(detail, schema)).collect()
     }
 
     fn body(&self, fault: &Fault, status: StatusCode, details: &[Box<RawValue>]) -> String {

@@ -8,11 +8,42 @@ use crate::transcode::{BodyRule, Input};
 /// A content type, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Media {
-    /// `application/json`, `application/*+json`, or none at all.
+    /// `application/json`, `application/*+json`, the names that JSON one value a line goes by, or none at all.
     Json,
     /// `application/x-www-form-urlencoded`, which is also what curl's `-d` says where it isn't told better.
     Form,
     Other,
+}
+
+/// What the request's `Content-Type` says, for raw bodies; nothing where it is missing or no text.
+pub(super) fn content_type(headers: &HeaderMap) -> String {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// Checks that a body that is read while it comes is JSON, by its headers alone.
+///
+/// # Errors
+/// 415 for anything else.
+pub(super) fn expect_stream(headers: &HeaderMap) -> Result<(), Fault> {
+    refuse_compressed(headers)?;
+    match media(headers) {
+        Media::Json => Ok(()),
+        Media::Form | Media::Other => Err(unsupported("the body's content type must be application/json")),
+    }
+}
+
+fn unsupported(message: &'static str) -> Fault {
+    Fault::new(Kind::MediaType, "UNSUPPORTED_MEDIA_TYPE", message).at("content-type")
+}
+
+fn refuse_compressed(headers: &HeaderMap) -> Result<(), Fault> {
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let message = "the request's body is compressed, which is not supported";
+        return Err(Fault::new(Kind::MediaType, "UNSUPPORTED_ENCODING", message).at("content-encoding"));
+    }
+    Ok(())
 }
 
 /// What `body` is by its headers. Where the binding takes none, its type doesn't matter.
@@ -21,21 +52,15 @@ enum Media {
 /// 415 for what is neither JSON nor a form; 400 for JSON that is announced as a form, since the client only forgot the
 /// header.
 pub(super) fn input<'b>(rule: BodyRule, headers: &HeaderMap, body: &'b [u8]) -> Result<Input<'b>, Fault> {
-    let blank = body.iter().all(u8::is_ascii_whitespace);
     if rule == BodyRule::None {
         return Ok(if body.is_empty() { Input::None } else { Input::Json(body) });
     }
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let message = "the request's body is compressed, which is not supported";
-        return Err(Fault::new(Kind::MediaType, "UNSUPPORTED_ENCODING", message).at("content-encoding"));
-    }
+    refuse_compressed(headers)?;
     if body.is_empty() {
         return Ok(Input::None);
     }
     match media(headers) {
-        Media::Json | Media::Form if blank => Ok(Input::None),
+        Media::Json | Media::Form if body.trim_ascii_start().is_empty() => Ok(Input::None),
         Media::Json => Ok(Input::Json(body)),
         Media::Form if matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) => {
             let message = "the body is JSON, but its content type says that it is a form; \
@@ -43,11 +68,9 @@ pub(super) fn input<'b>(rule: BodyRule, headers: &HeaderMap, body: &'b [u8]) -> 
             Err(Fault::invalid_argument("JSON_SENT_AS_FORM", message).at("content-type"))
         }
         Media::Form => Ok(Input::Form(body)),
-        Media::Other => {
-            let message = "the body's content type must be application/json or \
-                           application/x-www-form-urlencoded";
-            Err(Fault::new(Kind::MediaType, "UNSUPPORTED_MEDIA_TYPE", message).at("content-type"))
-        }
+        Media::Other => Err(unsupported(
+            "the body's content type must be application/json or application/x-www-form-urlencoded",
+        )),
     }
 }
 
@@ -59,8 +82,10 @@ fn media(headers: &HeaderMap) -> Media {
     }
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
     let essence = essence.trim().to_ascii_lowercase();
-    let is_json =
-        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let is_json = matches!(
+        essence.as_str(),
+        "application/json" | "application/x-ndjson" | "application/ndjson" | "application/jsonl"
+    ) || (essence.starts_with("application/") && essence.ends_with("+json"));
     match (is_utf8(parameters), is_json, essence == "application/x-www-form-urlencoded") {
         (true, true, _) => Media::Json,
         (true, false, true) => Media::Form,

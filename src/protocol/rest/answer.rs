@@ -1,0 +1,91 @@
+//! The heads of what goes out: to the backend, and back to the client.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use tokio::time::Instant;
+
+use crate::fault::Fault;
+use crate::policy::grpc_timeout_value;
+use crate::protocol::body::ReplyBody;
+use crate::protocol::metadata;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const APPLICATION_GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const TE_TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+pub(super) const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// `TE: trailers`, in any of its spellings.
+pub(super) fn accepts_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::TE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+}
+
+/// The headers of the call to the backend.
+pub(super) fn outgoing(headers: HeaderMap, deadline: Option<Instant>) -> Result<HeaderMap, Fault> {
+    let mut headers = metadata::from_request(headers)?;
+    headers.insert(header::TE, TE_TRAILERS);
+    headers.insert(header::CONTENT_TYPE, APPLICATION_GRPC);
+    if let Some(deadline) = deadline {
+        let left = deadline.saturating_duration_since(Instant::now());
+        headers.insert(GRPC_TIMEOUT, grpc_timeout_value(left));
+    }
+    Ok(headers)
+}
+
+/// A backend may wish for a status of success or of redirection.
+pub(super) fn wished_status(metadata: &HeaderMap) -> StatusCode {
+    metadata
+        .get(metadata::HTTP_CODE)
+        .and_then(|code| StatusCode::from_bytes(code.as_bytes()).ok())
+        .filter(|status| status.is_success() || status.is_redirection())
+        .unwrap_or(StatusCode::OK)
+}
+
+/// The content type of a raw answer; a backend that says none means bytes.
+pub(super) fn raw_type(content_type: &str) -> HeaderValue {
+    if content_type.is_empty() {
+        return HeaderValue::from_static("application/octet-stream");
+    }
+    HeaderValue::from_str(content_type)
+        .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
+}
+
+/// An answer that is all there. `headers` have its content type.
+pub(super) fn whole(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    data: Bytes,
+    trailers: HeaderMap,
+    is_head: bool,
+) -> Response<ReplyBody> {
+    let bodiless =
+        matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = if bodiless {
+        headers.remove(header::CONTENT_TYPE);
+        ReplyBody::empty()
+    } else if is_head {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(data.len()));
+        ReplyBody::empty()
+    } else {
+        if !trailers.is_empty() {
+            // HTTP/1.1 sends only trailers that were announced.
+            let names = trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
+            if let Ok(names) = HeaderValue::from_str(&names) {
+                headers.insert(header::TRAILER, names);
+            }
+        }
+        ReplyBody::with_trailers(data, trailers)
+    };
+    with_head(status, headers, body)
+}
+
+pub(super) fn with_head(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,0 +1,254 @@
+//! A REST call of a streaming method, up to the moment that its status is known.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method as HttpMethod, Response};
+use http_body::Body;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::answer::{self, accepts_trailers, outgoing, wished_status};
+use super::download::{Download, Shape, Silence};
+use super::exchange::Exchange;
+use super::framing::{Framer, StreamForm};
+use super::media;
+use super::upload::{Source, Upload, send_all};
+use crate::fault::{Code, Fault};
+use crate::policy::{Admitted, Cleared, Method};
+use crate::protocol::body::{BoxError, ReplyBody};
+use crate::protocol::metadata;
+use crate::telemetry::REQUEST_ID;
+use crate::transcode::{
+    Binding, BodyRule, HttpBody, Wishes, raw_message, raw_reply, reply_json, request_message, wishes_of,
+};
+use crate::upstream::{Replies, Sender};
+
+/// A call whose request is on its way.
+struct Started {
+    exchange: Arc<Exchange>,
+    method: Arc<Method>,
+    binding: Arc<Binding>,
+    replies: Replies,
+    upload: Option<Upload>,
+    wants: Wants,
+    wishes: Wishes,
+}
+
+/// What the client wants of the answer.
+struct Wants {
+    trailers: bool,
+    is_head: bool,
+    form: StreamForm,
+    request_id: Option<String>,
+    deadline: Option<Instant>,
+}
+
+/// Begins the call and waits until its status is known: by the first message, the end, or a failure.
+pub(super) async fn run<B>(
+    exchange: Arc<Exchange>,
+    admitted: Admitted<B>,
+) -> Result<Response<ReplyBody>, Fault>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    let started = start(exchange, admitted).await?;
+    if started.method.server_streaming { started.streamed().await } else { started.single().await }
+}
+
+async fn start<B>(exchange: Arc<Exchange>, admitted: Admitted<B>) -> Result<Started, Fault>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    let (mut admitted, body) = admitted.split();
+    let call = admitted.call_mut();
+    let method = Arc::clone(&call.resolved.method);
+    let bound = call.resolved.bound.clone();
+    let binding = Arc::clone(&bound.binding);
+    let wants = Wants {
+        trailers: accepts_trailers(&call.head.headers),
+        is_head: call.head.method == HttpMethod::HEAD,
+        form: StreamForm::negotiate(&call.head.headers, exchange.settings.streams.form),
+        request_id: call.head.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+        deadline: call.deadline,
+    };
+    let content_type = media::content_type(&call.head.headers);
+    let (max_body, max_reply) = (call.max_body, exchange.settings.max_reply);
+
+    let mut single = None;
+    let mut source = None;
+    let rules = &exchange.settings.request;
+    let wishes = if method.client_streaming {
+        if binding.body != BodyRule::None && !binding.raw_request {
+            media::expect_stream(&call.head.headers)?;
+        }
+        source = Some((
+            Source {
+                exchange: Arc::clone(&exchange),
+                method: Arc::clone(&method),
+                bound,
+                uri: call.head.uri.clone(),
+                content_type,
+                max: max_body,
+            },
+            body,
+        ));
+        wishes_of(&method.input, &binding, call.head.uri.query(), rules)?
+    } else {
+        let data = exchange.whole_body(binding.body, body, max_body).await?;
+        let (path, query, captures) = (call.head.uri.path(), call.head.uri.query(), &bound.captures);
+        let built = if binding.raw_request {
+            let body = HttpBody { content_type, data };
+            raw_message(&method.input, &binding, Some((path, captures, query)), &body, rules)?
+        } else {
+            let input = media::input(binding.body, &call.head.headers, &data)?;
+            request_message(&method.input, &binding, path, captures, query, input, rules)?
+        };
+        single = Some(built.message);
+        built.wishes
+    };
+
+    let headers = outgoing(std::mem::take(&mut call.head.headers), call.deadline)?;
+    let (mut sender, replies): (Sender, Replies) =
+        Cleared::without_rules(admitted).stream(exchange.worker, headers, max_reply).await?;
+    let upload = match source {
+        Some((source, body)) => Some(Box::pin(send_all(source, sender, body)) as Upload),
+        None => {
+            sender.send_last(single.unwrap_or_default());
+            None
+        }
+    };
+    Ok(Started { exchange, method, binding, replies, upload, wants, wishes })
+}
+
+impl Started {
+    /// The answer of a method that streams to the backend alone: one message.
+    async fn single(mut self) -> Result<Response<ReplyBody>, Fault> {
+        let mut headers = alongside(&mut self.upload, self.replies.head()).await?;
+        let unreadable = |why| {
+            Fault::broken_backend(Code::Internal, "BAD_REPLY", "the backend's reply can't be read")
+                .because(why)
+        };
+        let first = alongside(&mut self.upload, self.replies.message()).await;
+        let message = match first {
+            Ok(Some(message)) => message,
+            Ok(None) => return Err(unreadable("OK without a message")),
+            Err(fault) => return Err(fault.with_backend_headers(headers)),
+        };
+        match alongside(&mut self.upload, self.replies.message()).await {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(unreadable("more than one message")),
+            Err(fault) => return Err(fault.with_backend_headers(headers)),
+        }
+        let status = wished_status(&headers);
+        headers = metadata::into_response(headers);
+        let (method, field) = (&self.method, self.binding.response_body);
+        let data = if self.binding.raw_response {
+            let body = raw_reply(&method.output, field, message)?;
+            headers.insert(header::CONTENT_TYPE, answer::raw_type(&body.content_type));
+            body.data
+        } else {
+            headers.insert(header::CONTENT_TYPE, answer::APPLICATION_JSON);
+            reply_json(&self.binding, &message, self.exchange.settings.json, &self.wishes)?.into()
+        };
+        let trailers = if self.wants.trailers {
+            metadata::into_response(self.replies.take_trailers())
+        } else {
+            HeaderMap::new()
+        };
+        Ok(answer::whole(status, headers, data, trailers, self.wants.is_head))
+    }
+
+    /// The answer of a method that streams to the client, begun once its status is known.
+    async fn streamed(mut self) -> Result<Response<ReplyBody>, Fault> {
+        let metadata = alongside(&mut self.upload, self.replies.head()).await?;
+        // A stream that fails at once has its true status; one that takes its time begins with the status of success.
+        let patience = self.exchange.settings.streams.first_message;
+        let first = timeout(patience, alongside(&mut self.upload, self.replies.message())).await;
+        let first = match first {
+            Ok(Err(fault)) => return Err(fault.with_backend_headers(metadata)),
+            Ok(Ok(first)) => first,
+            Err(_) => None,
+        };
+        let status = wished_status(&metadata);
+        let mut headers = metadata::into_response(metadata);
+        let (shape, content_type) = self.shape(first.as_ref())?;
+        headers.insert(header::CONTENT_TYPE, content_type);
+        if self.wants.form == StreamForm::Events {
+            headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+        }
+        if self.wants.is_head {
+            return Ok(answer::with_head(status, headers, ReplyBody::empty()));
+        }
+        Ok(answer::with_head(status, headers, ReplyBody::live(self.download(first, shape))))
+    }
+
+    fn shape(&self, first: Option<&Bytes>) -> Result<(Shape, HeaderValue), Fault> {
+        if !self.binding.raw_response {
+            let form = self.wants.form;
+            return Ok((Shape::Framed(Framer::new(form)), form.content_type()));
+        }
+        // The first piece says the type of all.
+        let content_type = match first {
+            Some(first) => {
+                raw_reply(&self.method.output, self.binding.response_body, first.clone())?.content_type
+            }
+            None => String::new(),
+        };
+        Ok((Shape::Raw, answer::raw_type(&content_type)))
+    }
+
+    fn download(self, first: Option<Bytes>, shape: Shape) -> Download {
+        let silence = match &shape {
+            Shape::Framed(framer) if framer.heartbeat().is_some() => {
+                Some(Silence::new(self.exchange.settings.streams.heartbeat))
+            }
+            Shape::Framed(_) | Shape::Raw => None,
+        };
+        let wishes = match self.wants.form {
+            StreamForm::Array => self.wishes,
+            // One message a line.
+            StreamForm::Lines | StreamForm::Events => Wishes { pretty: false, ..self.wishes },
+        };
+        Download {
+            binding: self.binding,
+            wishes,
+            exchange: self.exchange,
+            method: self.method,
+            replies: Some(self.replies),
+            upload: self.upload,
+            shape,
+            first,
+            request_id: self.wants.request_id,
+            deadline: self.wants.deadline.map(|deadline| Box::pin(sleep_until(deadline))),
+            silence,
+            wants_trailers: self.wants.trailers,
+            fault: None,
+        }
+    }
+}
+
+/// Waits for `work` while the client's messages are sent. A request that can't be sent is what failed then.
+async fn alongside<T>(
+    upload: &mut Option<Upload>,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Some(sending) = upload
+            && let Poll::Ready(sent) = sending.as_mut().poll(cx)
+        {
+            *upload = None;
+            if let Err(fault) = sent {
+                return Poll::Ready(Err(fault));
+            }
+        }
+        work.as_mut().poll(cx)
+    })
+    .await
+}

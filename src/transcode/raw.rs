@@ -1,0 +1,117 @@
+//! google.api.HttpBody: bodies that are no JSON, in and out.
+
+use bytes::Bytes;
+use prost::Message;
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+};
+
+use crate::codec::{FieldId, Plan};
+use crate::fault::{Code, Fault};
+
+/// The full name of the message that stands for a raw body.
+const HTTP_BODY: &str = "google.api.HttpBody";
+
+/// google/api/httpbody.proto. What it carries besides is nobody's on this way.
+#[derive(Clone, PartialEq, Message)]
+pub struct HttpBody {
+    /// The value of `Content-Type`.
+    #[prost(string, tag = "1")]
+    pub content_type: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: Bytes,
+}
+
+/// Whether messages of this type are raw bodies.
+#[must_use]
+pub fn is_raw(plan: &Plan) -> bool {
+    plan.full_name() == HTTP_BODY
+}
+
+/// The raw body that a reply is, or that stands in one of its fields. Its data is a slice of the message.
+///
+/// # Errors
+/// A message that can't be read is the backend's fault (INTERNAL).
+pub fn raw_reply(plan: &Plan, field: Option<FieldId>, message: Bytes) -> Result<HttpBody, Fault> {
+    let body = match field {
+        None => Some(message),
+        Some(field) => field_bytes(message, plan.field(field).number()),
+    };
+    body.and_then(|body| HttpBody::decode(body).ok()).ok_or_else(|| {
+        Fault::broken_backend(
+            Code::Internal,
+            "UNREADABLE_REPLY",
+            "the backend's reply does not fit its schema",
+        )
+        .because(format!("{}: no HttpBody", plan.full_name()))
+    })
+}
+
+/// The bytes of a message field: those of all its occurrences, which the wire format merges by their concatenation.
+fn field_bytes(message: Bytes, number: u32) -> Option<Bytes> {
+    let mut rest = message;
+    let mut found = Bytes::new();
+    while !rest.is_empty() {
+        let (tag, wire_type) = decode_key(&mut rest).ok()?;
+        if tag == number && wire_type == WireType::LengthDelimited {
+            let length = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+            if length > rest.len() {
+                return None;
+            }
+            let value = rest.split_to(length);
+            found = if found.is_empty() { value } else { [found, value].concat().into() };
+        } else {
+            skip_field(wire_type, tag, &mut rest, DecodeContext::default()).ok()?;
+        }
+    }
+    Some(found)
+}
+
+/// Writes a raw body as the field of this number, or, without one, as the message itself.
+pub(super) fn write_raw(field: Option<u32>, body: &HttpBody, out: &mut Vec<u8>) {
+    if let Some(number) = field {
+        encode_key(number, WireType::LengthDelimited, out);
+        encode_varint(body.encoded_len() as u64, out);
+    }
+    out.reserve(body.encoded_len());
+    // It fails only for buffers that are full, which a vector never is.
+    let _ = body.encode(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(data: &'static [u8]) -> HttpBody {
+        HttpBody { content_type: "text/plain".into(), data: Bytes::from_static(data) }
+    }
+
+    #[test]
+    fn a_field_is_written_and_found_again() {
+        let mut message = vec![0x08, 0x01];
+        write_raw(Some(7), &body(b"hello"), &mut message);
+        message.extend_from_slice(&[0x10, 0x02]);
+        let found = field_bytes(message.into(), 7).unwrap();
+        assert_eq!(HttpBody::decode(found).unwrap(), body(b"hello"));
+    }
+
+    #[test]
+    fn split_fields_are_merged() {
+        let mut message = Vec::new();
+        write_raw(Some(7), &HttpBody { content_type: "a/b".into(), data: Bytes::new() }, &mut message);
+        write_raw(
+            Some(7),
+            &HttpBody { content_type: String::new(), data: Bytes::from_static(b"x") },
+            &mut message,
+        );
+        let found = HttpBody::decode(field_bytes(message.into(), 7).unwrap()).unwrap();
+        assert_eq!((found.content_type.as_str(), found.data.as_ref()), ("a/b", &b"x"[..]));
+    }
+
+    #[test]
+    fn damaged_messages_are_no_bodies() {
+        for damaged in [&[0x3a, 0x05, 0x01][..], &[0x3a], &[0xff, 0xff]] {
+            assert_eq!(field_bytes(Bytes::copy_from_slice(damaged), 7), None);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A client of HTTP/1.1 that sends bytes as they are given, right or wrong, and reads answers strictly.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::reply::Reply;
+use super::wait::PATIENCE;
+
+/// One connection.
+pub struct Http1 {
+    stream: BufReader<TcpStream>,
+}
+
+impl Http1 {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("somebody listens");
+        stream.set_nodelay(true).expect("an open socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+        Self { stream: BufReader::new(stream) }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).expect("the bytes are taken");
+    }
+
+    /// Sends what a server may refuse to take.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.get_mut().write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Closes the way to the server and leaves the way back open.
+    pub fn end_sending(&self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).expect("an open socket");
+    }
+
+    /// The next answer to a request that is not HEAD.
+    pub fn reply(&mut self) -> Reply {
+        self.read(false).expect("an answer")
+    }
+
+    /// The next answer to HEAD.
+    pub fn reply_to_head(&mut self) -> Reply {
+        self.read(true).expect("an answer")
+    }
+
+    /// Whether the server ends the connection without a further byte, in order or not.
+    pub fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        match self.stream.read(&mut byte) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).ok().filter(|count| *count > 0)?;
+        Some(line.strip_suffix("\r\n").expect("lines end with CRLF").to_owned())
+    }
+
+    fn fields(&mut self) -> Option<HeaderMap> {
+        let mut fields = HeaderMap::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Some(fields);
+            }
+            let (name, value) = line.split_once(':').expect("a header has a colon");
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
+            fields.append(name, HeaderValue::from_str(value.trim()).expect("a header's value"));
+        }
+    }
+
+    /// The next answer; none where the connection ends before it.
+    pub fn read(&mut self, to_head: bool) -> Option<Reply> {
+        let line = self.line()?;
+        let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
+        let status = rest.and_then(|rest| rest.get(..3)?.parse().ok());
+        let status: u16 = status.unwrap_or_else(|| panic!("no status line: {line:?}"));
+        let headers = self.fields()?;
+        let mut reply = Reply { status, headers, body: Vec::new(), trailers: HeaderMap::new() };
+        if to_head || status < 200 || status == 204 || status == 304 {
+            return Some(reply);
+        }
+        if reply.header("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+            loop {
+                let size = usize::from_str_radix(&self.line()?, 16).expect("a chunk's size");
+                if size == 0 {
+                    reply.trailers = self.fields()?;
+                    return Some(reply);
+                }
+                let start = reply.body.len();
+                reply.body.resize(start + size, 0);
+                self.stream.read_exact(&mut reply.body[start..]).ok()?;
+                assert_eq!(self.line()?, "", "a chunk ends with CRLF");
+            }
+        }
+        match reply.header("content-length") {
+            Some(length) => {
+                reply.body = vec![0; length.parse().expect("a length")];
+                self.stream.read_exact(&mut reply.body).ok()?;
+            }
+            None => {
+                self.stream.read_to_end(&mut reply.body).ok()?;
+            }
+        }
+        Some(reply)
+    }
+}
+
+/// The bytes of a request. A body gets a content length.
+pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{method} {target} HTTP/1.1\r\nhost: transom.test\r\n").into_bytes();
+    for (name, value) in headers {
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    if !body.is_empty() {
+        bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// One request on a connection of its own.
+pub fn call(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    let mut client = Http1::connect(address);
+    client.send(request(method, target, headers, body));
+    client.read(method == "HEAD").expect("an answer")
+}
+
+pub fn get(address: SocketAddr, target: &str) -> Reply {
+    call(address, "GET", target, &[], b"")
+}
+
+/// A request with a body of JSON.
+pub fn post(address: SocketAddr, target: &str, body: &str) -> Reply {
+    call(address, "POST", target, &[("content-type", "application/json")], body.as_bytes())
+}

@@ -1,0 +1,120 @@
+//! A client of HTTP/2 by prior knowledge.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, Request};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+
+use super::reply::Reply;
+use super::wait::PATIENCE;
+
+/// One connection.
+pub struct Http2 {
+    runtime: Runtime,
+    send: SendRequest<Bytes>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Http2 {
+    pub fn connect(address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let ended = Arc::new(AtomicBool::new(false));
+        let tell = Arc::clone(&ended);
+        let send = runtime.block_on(async {
+            let stream = TcpStream::connect(address).await.expect("somebody listens");
+            let (send, connection) = h2::client::handshake(stream).await.expect("HTTP/2 is spoken");
+            // How it ends shows in its calls.
+            tokio::spawn(async move {
+                let _ = connection.await;
+                tell.store(true, Ordering::SeqCst);
+            });
+            send
+        });
+        Self { runtime, send, ended }
+    }
+
+    /// Sends the head of a request; the body is up to the caller.
+    pub fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        ends: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut request = Request::builder().method(method).uri(format!("http://transom.test{path}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).expect("a request");
+        self.runtime.block_on(async {
+            let mut send = self.send.clone().ready().await.expect("an open connection");
+            send.send_request(request, ends).expect("an open connection")
+        })
+    }
+
+    /// Reads the whole answer.
+    ///
+    /// # Errors
+    /// The stream or the connection was reset.
+    pub fn end(&self, response: ResponseFuture) -> Result<Reply, h2::Error> {
+        self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, read(response)).await.expect("an answer in time")
+        })
+    }
+
+    /// One whole call.
+    pub fn call(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let (response, mut stream) = self.begin(method, path, headers, body.is_empty());
+        if !body.is_empty() {
+            stream.send_data(Bytes::copy_from_slice(body), true).expect("an open stream");
+        }
+        self.end(response).expect("an answer")
+    }
+
+    /// How many streams the server takes at once.
+    pub fn max_streams(&self) -> usize {
+        self.send.current_max_send_streams()
+    }
+
+    /// Whether the server has ended the connection.
+    pub fn is_closed(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Lets the connection do its work for a moment of its own.
+    pub fn settle(&self) {
+        self.runtime.block_on(async { tokio::time::sleep(std::time::Duration::from_millis(20)).await });
+    }
+}
+
+async fn read(response: ResponseFuture) -> Result<Reply, h2::Error> {
+    let (head, mut stream) = response.await?.into_parts();
+    let body = read_all(&mut stream).await?;
+    let trailers = stream.trailers().await?.unwrap_or_default();
+    Ok(Reply { status: head.status.as_u16(), headers: head.headers, body, trailers })
+}
+
+/// All data of a stream, with its window given back.
+pub async fn read_all(stream: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
+    let mut body = Vec::new();
+    while let Some(data) = stream.data().await {
+        let data = data?;
+        stream.flow_control().release_capacity(data.len())?;
+        body.extend_from_slice(&data);
+    }
+    Ok(body)
+}
+
+/// A map of these headers.
+pub fn header_map(headers: &[(&'static str, &str)]) -> HeaderMap {
+    headers
+        .iter()
+        .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().expect("a value")))
+        .collect()
+}

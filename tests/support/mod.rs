@@ -1,0 +1,25 @@
+//! What the integration tests are made of: a schema compiled on the spot, backends that record and obey, the gateway
+//! in the test's own process, and clients that send exactly the bytes they are told to.
+//!
+//! Backends and gateway run on threads of their own, so tests are plain functions that may block.
+
+// Each test file uses its own part of it.
+#![allow(dead_code, unused_imports, unreachable_pub)]
+
+mod backend;
+mod gateway;
+mod http1;
+mod http2;
+mod reply;
+mod schema;
+mod scripted;
+mod wait;
+
+pub use backend::{Answer, Backend, Seen};
+pub use gateway::{Choices, Gateway, Site, problems_of};
+pub use http1::{Http1, call, get, post, request};
+pub use http2::Http2;
+pub use reply::Reply;
+pub use schema::Schema;
+pub use scripted::{Scripted, Step, Tls, frame};
+pub use wait::{PATIENCE, until};
