@@ -34,6 +34,12 @@ service S {
       additional_bindings { get: "/name" response_body: "name" }
     };
   }
+  rpc Watch(Book) returns (stream Book) {
+    option (google.api.http) = { get: "/watch" };
+  }
+  rpc Import(stream Book) returns (Book) {
+    option (google.api.http) = { post: "/import" body: "*" };
+  }
   rpc Own(Own) returns (Own) { option (google.api.http) = { get: "/own" }; }
 }
 "#;
@@ -199,4 +205,32 @@ fn system_parameters_do_not_undo_choices() {
     let site = Site::new(PROTO, choices);
     let reply = site.get("/g?color=RED&$alt=json&$fields=color,name");
     assert_eq!(reply.assert_ok().json(), json!({ "color": 1, "name": "" }));
+}
+
+/// Each message of a stream is written as wished, but has one line where that is its frame.
+#[test]
+fn streams() {
+    let site = site("");
+    let accept = |form| [("accept", form)];
+    let with = |form, query: &str| {
+        let reply = site.call("GET", &format!("/watch?{query}"), &accept(form), b"");
+        reply.assert_ok().text().to_owned()
+    };
+    let query = "$fields=author.color&$prettyPrint=true&$alt=json;enum-encoding=int";
+    let array: Value = serde_json::from_str(&with("application/json", query)).unwrap();
+    assert_eq!(array, json!([{ "author": { "color": 1 } }]));
+    assert!(with("application/json", query).contains("\n  \"author\": {\n    \"color\": 1\n  }\n"));
+    assert_eq!(with("application/x-ndjson", query), "{\"author\":{\"color\":1}}\n");
+    assert!(with("text/event-stream", query).contains("data: {\"author\":{\"color\":1}}\n"));
+    site.backend.take();
+
+    let reply = site.post("/import?$fields=author.lastName", r#"[{"name":"x"}]"#);
+    assert_eq!(reply.assert_ok().json(), json!({ "author": { "lastName": "L" } }));
+    site.backend.take();
+    for target in ["/watch?$fields=nobody", "/import?$fields=nobody"] {
+        let method = if target.starts_with("/w") { "GET" } else { "POST" };
+        let reply = site.call(method, target, &[], if method == "GET" { b"" } else { b"[{}]" });
+        reply.assert_fault(400, "UNKNOWN_REPLY_FIELD", Some("$fields"));
+        assert_eq!(site.backend.count(), 0, "{target}");
+    }
 }

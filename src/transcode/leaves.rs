@@ -1,7 +1,10 @@
 //! The leaves that path, form and query set, told apart by rank: what a stronger one set stands.
 
+use std::collections::BTreeMap;
+
 use smallvec::SmallVec;
 
+use super::known::Known;
 use crate::codec::{
     FieldId, Overrides, Plan, Rank, Splice, TextError, write_map_key, write_map_text, write_text,
 };
@@ -15,11 +18,12 @@ pub(super) struct Leaves<'p> {
     plan: &'p Plan,
     overrides: Overrides,
     splice: Splice,
-    /// Singular fields and map entries that are set.
-    set: SmallVec<[SetField; 8]>,
-    members: SmallVec<[Member; 2]>,
+    /// Singular fields, and map entries by their encoded keys.
+    set: Known<(Path, Vec<u8>), SetField>,
+    /// Members of oneofs on the way to what is set, by the way to the message and the oneof in it.
+    members: Known<(Path, u16), Member>,
     /// The elements of lists by path and body, kept only where they may have to be compared.
-    lists: Vec<List>,
+    lists: BTreeMap<Path, List>,
 }
 
 /// Where one text belongs.
@@ -36,28 +40,22 @@ pub(super) struct Place<'a> {
 }
 
 struct SetField {
-    path: Path,
-    /// Of a map entry: the encoded key.
-    key: Vec<u8>,
     rank: Rank,
     /// The encoded value, kept only where it may have to be compared.
     value: Vec<u8>,
 }
 
-/// A member of a oneof on the way to what is set.
+#[derive(Clone, Copy)]
 struct Member {
-    /// The way to the message of the oneof.
-    message: Path,
-    oneof: u16,
     field: FieldId,
     rank: Rank,
 }
 
+/// The encoded elements of one list.
 struct List {
-    path: Path,
-    rank: Rank,
     name: Box<str>,
-    value: Vec<u8>,
+    by_path: Option<Vec<u8>>,
+    by_body: Option<Vec<u8>>,
 }
 
 /// What becomes of a value beside what is set already.
@@ -73,9 +71,9 @@ impl<'p> Leaves<'p> {
             plan,
             overrides,
             splice: Splice::new(),
-            set: SmallVec::new(),
-            members: SmallVec::new(),
-            lists: Vec::new(),
+            set: Known::new(),
+            members: Known::new(),
+            lists: BTreeMap::new(),
         }
     }
 
@@ -89,14 +87,8 @@ impl<'p> Leaves<'p> {
     /// # Errors
     /// Lists of path and body that differ, where that is refused.
     pub(super) fn seal(mut self) -> Result<Splice, Fault> {
-        let differs_from = |body: &&List| {
-            body.rank == Rank::Body
-                && self
-                    .lists
-                    .iter()
-                    .any(|path| path.rank == Rank::Path && path.path == body.path && path.value != body.value)
-        };
-        if let Some(list) = self.lists.iter().find(differs_from) {
+        let two = |list: &&List| list.by_path.is_some() && list.by_body.is_some();
+        if let Some(list) = self.lists.values().filter(two).find(|list| list.by_path != list.by_body) {
             return Err(differs(&list.name));
         }
         self.splice.seal();
@@ -120,7 +112,7 @@ impl<'p> Leaves<'p> {
             return write(&mut Vec::new());
         }
         if place.key.is_none() && place.owner.field(field).is_repeated() {
-            if self.overrides == Overrides::RejectDifferent && rank < Rank::Query {
+            if self.overrides == Overrides::RejectDifferent {
                 self.note_element(place, rank, write)?;
             }
             return self.splice.push(place.path, rank, write);
@@ -130,9 +122,9 @@ impl<'p> Leaves<'p> {
             write_map_key(place.owner, field, text, &mut key)
                 .map_err(|error| bad_value(place.name, &error))?;
         }
-        let same = |set: &&SetField| set.path.as_slice() == place.path && set.key == key;
-        if let Some(before) = self.set.iter().find(same) {
-            let mut value = Vec::new();
+        let which = (Path::from_slice(place.path), key);
+        let mut value = Vec::new();
+        if let Some(before) = self.set.get(&which) {
             write(&mut value)?;
             return match self.overrides {
                 _ if before.rank >= rank => Err(twice(place.name)),
@@ -140,11 +132,10 @@ impl<'p> Leaves<'p> {
                 Overrides::RejectDifferent | Overrides::Stronger => Ok(()),
             };
         }
-        let mut value = Vec::new();
         if self.overrides == Overrides::RejectDifferent {
             write(&mut value)?;
         }
-        self.set.push(SetField { path: Path::from_slice(place.path), key, rank, value });
+        self.set.add(which, SetField { rank, value });
         self.splice.push(place.path, rank, write)
     }
 
@@ -155,14 +146,17 @@ impl<'p> Leaves<'p> {
         rank: Rank,
         write: impl Fn(&mut Vec<u8>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let same = |list: &&mut List| list.rank == rank && list.path.as_slice() == place.path;
-        if let Some(list) = self.lists.iter_mut().find(same) {
-            return write(&mut list.value);
+        let list = self.lists.entry(Path::from_slice(place.path)).or_insert_with(|| List {
+            name: place.name.into(),
+            by_path: None,
+            by_body: None,
+        });
+        match rank {
+            Rank::Path => write(list.by_path.get_or_insert_default()),
+            Rank::Body => write(list.by_body.get_or_insert_default()),
+            // A query adds to either.
+            Rank::Query => Ok(()),
         }
-        let mut value = Vec::new();
-        write(&mut value)?;
-        self.lists.push(List { path: Path::from_slice(place.path), rank, name: place.name.into(), value });
-        Ok(())
     }
 
     /// Whether another member of a oneof is set anywhere on the way.
@@ -195,8 +189,8 @@ impl<'p> Leaves<'p> {
         rank: Rank,
         name: &str,
     ) -> Result<Standing, Fault> {
-        let same = |member: &&Member| member.oneof == oneof && member.message.as_slice() == message;
-        match self.members.iter().find(same) {
+        let which = (Path::from_slice(message), oneof);
+        match self.members.get(&which).copied() {
             Some(member) if member.field == field => Ok(Standing::Set),
             Some(member) => match (member.rank, rank, self.overrides) {
                 // A body says what it likes beside the path and the query, as it does in JSON.
@@ -212,7 +206,7 @@ impl<'p> Leaves<'p> {
                 }
             },
             None => {
-                self.members.push(Member { message: Path::from_slice(message), oneof, field, rank });
+                self.members.add(which, Member { field, rank });
                 Ok(Standing::Set)
             }
         }

@@ -1,5 +1,7 @@
 //! What a selection keeps of an answer.
 
+use proptest::strategy::Strategy;
+
 use super::*;
 
 fn kept(answer: Option<&str>, fields: &str, json: &str) -> Result<String, SelectError> {
@@ -96,5 +98,46 @@ fn a_text_that_is_no_json_is_told() {
     let selection = Selection::parse(&all(), None, "inner.text", 4).unwrap();
     for json in ["{", r#"{"inner":{"text":}}"#, r#"{"inner" 1}"#, ""] {
         assert!(selection.apply(json.as_bytes(), &mut Vec::new()).is_err(), "{json}");
+    }
+}
+
+/// What is kept of a value, path by path: the oracle.
+fn keep(value: &serde_json::Value, paths: &[Vec<&str>]) -> serde_json::Value {
+    use serde_json::Value;
+    if paths.iter().any(Vec::is_empty) {
+        return value.clone();
+    }
+    match value {
+        Value::Array(elements) => elements.iter().map(|element| keep(element, paths)).collect(),
+        Value::Object(members) => {
+            let kept = members.iter().filter_map(|(name, value)| {
+                let deeper: Vec<Vec<&str>> =
+                    paths.iter().filter(|path| path[0] == name).map(|path| path[1..].to_vec()).collect();
+                (!deeper.is_empty()).then(|| (name.clone(), keep(value, &deeper)))
+            });
+            Value::Object(kept.collect())
+        }
+        _ => value.clone(),
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn agrees_with_a_filter_of_values(
+        chosen in proptest::sample::subsequence(
+            vec![
+                "anInt32", "aString", "inner", "inner.text", "inner.inner.text", "inner.inner.many", "inner.inner",
+                "int32s", "inners", "inners.text", "inners.number", "byString.a", "byString.c\"", "byInt32.1",
+                "byInt32.2.text", "byInt32.1.number", "timestamp", "aStruct", "aBool",
+            ],
+            1..8,
+        ).prop_shuffle(),
+    ) {
+        let paths: Vec<Vec<&str>> = chosen.iter().map(|path| path.split('.').collect()).collect();
+        let want = keep(&serde_json::from_str(WHOLE).unwrap(), &paths).to_string();
+        let kept = kept(None, &chosen.join(","), WHOLE).unwrap();
+        // Members keep the order of the answer, which `Value` sorts.
+        let kept = serde_json::from_str::<serde_json::Value>(&kept).unwrap().to_string();
+        proptest::prop_assert_eq!(kept, want);
     }
 }
