@@ -105,16 +105,12 @@ impl Listed {
     }
 }
 
-/// The headers of an answer, from a backend's metadata, with room for what the protocol itself adds.
-pub(super) fn into_response(metadata: HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(metadata.len() + 4);
-    let mut last: Option<HeaderName> = None;
-    for (name, value) in metadata {
-        let Some(name) = name.or_else(|| last.clone()) else { continue };
-        if crosses_out(&name) {
-            headers.append(name.clone(), value);
-        }
-        last = Some(name);
+/// Makes a backend's metadata the headers of an answer, in place.
+pub(super) fn into_response(mut headers: HeaderMap) -> HeaderMap {
+    let leaving_out: SmallVec<[HeaderName; 8]> =
+        headers.keys().filter(|name| !crosses_out(name)).cloned().collect();
+    for name in &leaving_out {
+        headers.remove(name);
     }
     headers
 }

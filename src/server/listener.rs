@@ -1,5 +1,6 @@
 //! Accepting connections on one worker, and serving each with the HTTP that it speaks.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -120,8 +121,8 @@ impl Acceptor {
         let sniffed =
             sniffed.map_err(|_| "no request in time".to_owned())?.map_err(|error| error.to_string())?;
         let Some((version, io)) = sniffed else { return Ok(()) };
-        let service =
-            Hyper(stack.for_client(Client { peer: peer.to_string().into(), watch: Arc::clone(&watch) }));
+        let client = Client { peer: peer.to_string().into(), watch: Arc::clone(&watch) };
+        let service = Hyper(RefCell::new(stack.for_client(client)));
         match version {
             Version::Http1 => {
                 self.drive(pin!(self.http1().serve_connection(TokioIo::new(io), service)), &watch, true).await
@@ -249,8 +250,9 @@ where
     }
 }
 
-/// The stack as hyper calls it. Layers hold no state between calls, so a copy serves each.
-struct Hyper<S>(ObserveService<S>);
+/// The stack as hyper calls it: on one connection, one call after the other. A copy for each call would count some
+/// dozen references up and down.
+struct Hyper<S>(RefCell<ObserveService<S>>);
 
 impl<S> hyper::service::Service<Request<Incoming>> for Hyper<S>
 where
@@ -261,6 +263,7 @@ where
     type Future = <ObserveService<S> as Service<Request<Incoming>>>::Future;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.0.clone().call(request)
+        // It is not borrowed at this moment: what `call` returns holds nothing of the stack.
+        self.0.borrow_mut().call(request)
     }
 }
