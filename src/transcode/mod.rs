@@ -1,7 +1,7 @@
 //! Between REST and messages: path, query and body become a request message, a reply's message becomes JSON.
 //!
-//! The URL's part (and a form) is read first, into leaves that wait; the codec then writes each message once, with the leaves spliced
-//! in where they belong (`google/api/http.proto`, AIP-127).
+//! The URL's part, and a form, are read first, into leaves that wait; the codec then writes each message once, with the
+//! leaves spliced in where they belong (`google/api/http.proto`, AIP-127).
 
 mod binding;
 mod elements;
