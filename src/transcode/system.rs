@@ -1,5 +1,5 @@
-//! System parameters (<https://cloud.google.com/apis/docs/system-parameters>): names in a query that are no fields of the
-//! request, but say how it is to be answered.
+//! System parameters (<https://cloud.google.com/apis/docs/system-parameters>): names in a query that are no fields of
+//! the request, but say how it is to be answered.
 
 use super::binding::Binding;
 use super::leaves::twice;
