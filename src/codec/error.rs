@@ -47,6 +47,8 @@ pub enum ReadErrorKind {
     NullInMap,
     /// Path, body and query give this field different values, and that is refused.
     OverrideDiffers,
+    /// The members of a body make a field mask of more than a mebibyte.
+    MaskTooLarge,
 }
 
 impl ReadErrorKind {
@@ -88,6 +90,7 @@ impl ReadErrorKind {
             Self::NullInArray => ("NULL_IN_LIST", "null is not allowed in a list"),
             Self::NullInMap => ("NULL_IN_MAP", "null is not allowed as the value of a map entry"),
             Self::OverrideDiffers => ("CONFLICTING_VALUES", "path, body and query give different values"),
+            Self::MaskTooLarge => ("MASK_TOO_LARGE", "the members make a field mask of more than a mebibyte"),
         }
     }
 }

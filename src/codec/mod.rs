@@ -2,7 +2,7 @@
 //!
 //! It stands in the exchange step of a request: the REST (and Connect) translation reads a JSON body into the bytes
 //! of the request message, with the fields that path and query set spliced in, and writes the bytes of the reply as
-//! JSON. All it knows of the schema are plans, compiled once from a descriptor pool.
+//! JSON, narrowed to what the client selects and indented where it asks. All it knows of the schema are plans, compiled once from a descriptor pool.
 //!
 //! Authority: <https://protobuf.dev/programming-guides/json/> and <https://protobuf.dev/programming-guides/encoding/>.
 
@@ -11,9 +11,11 @@ mod bits;
 mod careful;
 mod compile;
 mod error;
+mod indent;
 mod lexer;
 mod map_key;
 mod member;
+mod member_paths;
 mod numbers;
 mod options;
 mod plan;
@@ -21,6 +23,7 @@ mod read;
 mod read_scalar;
 mod read_splice;
 mod scan;
+mod select;
 mod splice;
 mod tables;
 mod text;
@@ -31,11 +34,14 @@ mod write_field;
 mod write_scalar;
 
 pub use error::{ReadError, ReadErrorKind, TextError, WireError, WireErrorKind};
+pub use indent::indent;
+pub use member_paths::{member_paths, write_mask};
 pub use options::{JsonStyle, Overrides, ReadOptions, Unknown};
 pub use plan::{Field, FieldId, FieldKind, Plan, PlanSet, WellKnown};
 pub use read::{read_field, read_message, write_splice};
+pub use select::{SelectError, Selection};
 pub use splice::{Rank, Splice};
-pub use text::{takes_text, write_map_text, write_text};
+pub use text::{takes_text, write_map_key, write_map_text, write_text};
 pub use write::write_message;
 pub use write_field::write_field;
 

@@ -27,7 +27,8 @@ pub enum Unknown {
 }
 
 impl Unknown {
-    pub(crate) fn ignores(&self, member: &str) -> bool {
+    /// Whether this name may stand where nothing has it.
+    pub fn ignores(&self, member: &str) -> bool {
         match self {
             Self::Reject => false,
             Self::Ignore => true,

@@ -220,21 +220,21 @@ enum Written<'s> {
     Nothing,
 }
 
+/// The strongest leaf of the field itself or inside its message; of one rank the field itself.
 fn choose(own: FieldLeaves<'_>, only_path: bool) -> Written<'_> {
     let inside = own.inside();
-    if let Some(leaf) = own.exact(Rank::Path).last() {
-        Written::Exact(leaf)
-    } else if inside.any_path() {
-        Written::Inside(inside)
-    } else if only_path {
-        Written::Nothing
-    } else if let Some(leaf) = own.exact(Rank::Query).last() {
-        Written::Exact(leaf)
-    } else if inside.is_empty() {
-        Written::Nothing
-    } else {
-        Written::Inside(inside)
+    for rank in Rank::ALL {
+        if let Some(leaf) = own.exact(rank).last() {
+            return Written::Exact(leaf);
+        }
+        if inside.any(rank) {
+            return Written::Inside(inside);
+        }
+        if only_path {
+            break;
+        }
     }
+    Written::Nothing
 }
 
 /// Writes the leaves at or below one field, of the path only where `only_path`.
@@ -258,8 +258,14 @@ fn write_field_leaves(
             Written::Nothing => {}
         },
         Shape::Repeated | Shape::Map => {
-            for leaf in own.exact(Rank::Path).chain(own.exact(Rank::Query)) {
-                out.extend_from_slice(leaf);
+            for rank in Rank::ALL {
+                // As with a list in JSON, the path's takes the place of the body's; the query's is added to either.
+                if rank == Rank::Body && field.shape == Shape::Repeated && own.has(Rank::Path) {
+                    continue;
+                }
+                for leaf in own.exact(rank) {
+                    out.extend_from_slice(leaf);
+                }
             }
         }
     }

@@ -5,13 +5,19 @@ use smallvec::SmallVec;
 
 use super::plan::{FieldId, Plan};
 
-/// Where a leaf came from, which says whether it is stronger or weaker than the body.
+/// Where a leaf came from, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// A path variable: stronger than the body.
     Path,
+    /// A body that is a form. It has no JSON beside it: such leaves are only for `write_splice`.
+    Body,
     /// A query parameter: weaker than the body.
     Query,
+}
+
+impl Rank {
+    pub(crate) const ALL: [Self; 3] = [Self::Path, Self::Body, Self::Query];
 }
 
 /// One encoded field: the way to it from the root message, and its bytes with the tag.
@@ -72,6 +78,11 @@ impl Splice {
     /// Whether there is nothing to splice.
     pub fn is_empty(&self) -> bool {
         self.leaves.is_empty()
+    }
+
+    /// Whether any leaf is at or below this field of the root message.
+    pub fn touches(&self, field: FieldId) -> bool {
+        self.leaves.iter().any(|leaf| leaf.path.first() == Some(&field))
     }
 
     /// The singular field to which path and query give different values, by its JSON names: for callers that refuse
@@ -141,7 +152,12 @@ impl<'s> Leaves<'s> {
 
     /// Whether any leaf comes from the path.
     pub(crate) fn any_path(self) -> bool {
-        self.leaves.iter().any(|leaf| leaf.rank == Rank::Path)
+        self.any(Rank::Path)
+    }
+
+    /// Whether any leaf is of this rank.
+    pub(crate) fn any(self, rank: Rank) -> bool {
+        self.leaves.iter().any(|leaf| leaf.rank == rank)
     }
 
     fn step(self, leaf: &Leaf) -> Option<FieldId> {

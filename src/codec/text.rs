@@ -43,6 +43,19 @@ pub fn write_map_text(
     })
 }
 
+/// Appends the key of an entry of the map `field`, without a tag: spellings of one key are the same bytes. After an
+/// error `out` is as it was.
+pub fn write_map_key(plan: &Plan, field: FieldId, key: &str, out: &mut Vec<u8>) -> Result<(), TextError> {
+    let field = plan.inner().field(field);
+    let (Shape::Map, Some((key_field, _))) = (field.shape, plan.set.entry_fields(field)) else {
+        return Err(TextError::NotALeaf);
+    };
+    whole(out, |out| {
+        push_map_key(key_field.kind, Cow::Borrowed(key.as_bytes()), out)?;
+        Ok(())
+    })
+}
+
 /// Whether text can be a value of this field or of one of its elements: whether a path variable or query parameter
 /// may end here.
 pub fn takes_text(plan: &Plan, field: FieldId) -> bool {

@@ -16,7 +16,7 @@ pub(super) struct PathError {
 }
 
 /// The fields on the way from `request` to the value of a variable: singular messages, then one
-/// that has a form as a single text.
+/// that has a form as a single text, or a list of scalars, which a path separates by commas.
 pub(super) fn resolve(
     variable: &Variable,
     request: &MessageDescriptor,
@@ -34,9 +34,12 @@ pub(super) fn resolve(
             return Err(error(what, help));
         };
         let last = index + 1 == variable.path.len();
-        if field.is_list() || field.is_map() {
+        let is_scalar = field.kind().as_message().is_none();
+        if field.is_map() || (field.is_list() && !(last && is_scalar)) {
             let shape = if field.is_map() { "a map" } else { "repeated" };
-            let what = if last {
+            let what = if last && field.is_list() {
+                format!("the field `{name}` is a list of messages: a path has no form for it")
+            } else if last {
                 format!("the field `{name}` is {shape}: one path can't fill it")
             } else {
                 format!("the field `{name}` is {shape}: nothing says which of its elements is meant")

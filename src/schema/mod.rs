@@ -117,7 +117,7 @@ pub struct Binding {
     /// The field of the reply that is the answer's body. None: the whole reply.
     pub response_body: Option<FieldDescriptor>,
     /// For each variable of the template the fields on the way from the request to the value. The
-    /// last has a form as one text; those before it are singular messages.
+    /// last has a form as one text, or is a list of scalars; those before it are singular messages.
     pub variables: Vec<Vec<FieldDescriptor>>,
     /// Who says so.
     pub source: BindingSource,

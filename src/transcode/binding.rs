@@ -1,5 +1,6 @@
 //! An HTTP binding, compiled: every name in it is the number of a field.
 
+use super::mask::MaskRule;
 use super::raw::is_raw;
 use crate::codec::{FieldId, Plan};
 use crate::schema;
@@ -11,6 +12,10 @@ pub struct Binding {
     pub body: BodyRule,
     /// The field of the reply that is the whole answer.
     pub response_body: Option<FieldId>,
+    /// The type of the reply.
+    pub output: Plan,
+    /// Of a PATCH: how an absent field mask is filled.
+    pub mask: Option<MaskRule>,
     /// The body is a `google.api.HttpBody`: taken as it comes.
     pub raw_request: bool,
     /// The answer is the data of a `google.api.HttpBody`.
@@ -29,6 +34,8 @@ pub struct Variable {
     pub owner: Plan,
     /// Whether it may match several segments.
     pub multi: bool,
+    /// Whether the field is repeated: the text is its elements with commas between them.
+    pub list: bool,
 }
 
 /// Where a request's body goes.
@@ -63,11 +70,13 @@ impl Binding {
                     owner = owner.nested(id)?;
                 }
             }
+            let list = path.last().is_some_and(|&field| owner.field(field).is_repeated());
             variables.push(Variable {
                 name: fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(".").into(),
                 path: path.into(),
                 owner,
                 multi: variable.multi,
+                list,
             });
         }
         let body = match &binding.body {
@@ -88,10 +97,16 @@ impl Binding {
             None => is_raw(output),
             Some(field) => is_raw_field(output, field),
         };
+        let mask = match body {
+            BodyRule::Field(field) => MaskRule::of(binding, input, field),
+            BodyRule::None | BodyRule::Whole => None,
+        };
         Some(Self {
             variables: variables.into(),
             body,
             response_body,
+            output: output.clone(),
+            mask,
             raw_request,
             raw_response,
             fully_decode,

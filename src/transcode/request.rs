@@ -3,9 +3,13 @@
 use bytes::Bytes;
 
 use super::binding::{Binding, BodyRule, Variable};
-use super::query::{self, Leaves};
+use super::input::{Built, Input};
+use super::leaves::{Leaves, Path, Place};
+use super::parameters::{self, undecodable};
 use super::raw::{HttpBody, write_raw};
 use super::settings::{RequestRules, UnexpectedBody};
+use super::split::Split;
+use super::wishes::Wishes;
 use crate::codec::{self, Plan, Rank, ReadError, ReadOptions, Splice};
 use crate::fault::Fault;
 use crate::route::{Captures, Decoding, decode};
@@ -13,38 +17,35 @@ use crate::upstream::{finish_frame, start_frame};
 
 /// Builds the message of type `plan` that a bound request stands for, in its gRPC frame.
 ///
-/// A field is set by the path, else by the body, else by the query. `body` is JSON, or empty for an empty message.
+/// A field is set by the path, else by the body, else by the query. Without a body the message is empty but for them.
 ///
 /// # Errors
-/// A 400 that names the variable, parameter or field at fault.
+/// A 400 that names the variable, parameter or field at fault; 415 for a form where the body can't be one.
 pub fn request_message(
     plan: &Plan,
     binding: &Binding,
     path: &str,
     captures: &Captures,
     query: Option<&str>,
-    body: &[u8],
+    input: Input<'_>,
     rules: &RequestRules,
-) -> Result<Bytes, Fault> {
-    let splice = url_fields(plan, binding, path, captures, query, rules)?;
-    let mut out = Vec::with_capacity(body.len() + 128);
-    start_frame(&mut out);
-    match binding.body {
-        BodyRule::None => {
-            if rules.unexpected_body == UnexpectedBody::Reject && !body.is_empty() {
-                let message = "this method takes no body";
-                return Err(Fault::invalid_argument("UNEXPECTED_BODY", message));
-            }
-            codec::write_splice(plan, &splice, &mut out);
-        }
-        BodyRule::Whole | BodyRule::Field(_) if body.iter().all(u8::is_ascii_whitespace) => {
-            codec::write_splice(plan, &splice, &mut out);
-        }
-        BodyRule::Whole | BodyRule::Field(_) => {
-            read_body(plan, binding.body, body, &splice, rules, &mut out)?
-        }
+) -> Result<Built, Fault> {
+    if binding.body == BodyRule::None
+        && input != Input::None
+        && rules.unexpected_body == UnexpectedBody::Reject
+    {
+        return Err(Fault::invalid_argument("UNEXPECTED_BODY", "this method takes no body"));
     }
-    finish_frame(out)
+    let Fields { splice, named, wishes } = fields(plan, binding, path, captures, query, input, rules)?;
+    let mut out = Vec::with_capacity(input.len() + 128);
+    start_frame(&mut out);
+    match input {
+        Input::None | Input::Form(_) => codec::write_splice(plan, &splice, &mut out),
+        Input::Json(_) if binding.body == BodyRule::None => codec::write_splice(plan, &splice, &mut out),
+        Input::Json(body) => read_body(plan, binding.body, body, &splice, rules, &mut out)?,
+    }
+    fill_mask(plan, binding, input, &splice, &named, rules, &mut out)?;
+    Ok(Built { message: finish_frame(out)?, wishes })
 }
 
 /// The message for a further element of a client stream: the URL has said what it has to say with the first one.
@@ -53,13 +54,15 @@ pub fn request_message(
 /// A 400 that names the field at fault.
 pub fn later_message(
     plan: &Plan,
-    body: BodyRule,
+    binding: &Binding,
     element: &[u8],
     rules: &RequestRules,
 ) -> Result<Bytes, Fault> {
     let mut out = Vec::with_capacity(element.len() + 128);
     start_frame(&mut out);
-    read_body(plan, body, element, &Splice::new(), rules, &mut out)?;
+    let nothing = Splice::new();
+    read_body(plan, binding.body, element, &nothing, rules, &mut out)?;
+    fill_mask(plan, binding, Input::Json(element), &nothing, &[], rules, &mut out)?;
     finish_frame(out)
 }
 
@@ -74,19 +77,21 @@ pub fn raw_message(
     url: Option<(&str, &Captures, Option<&str>)>,
     body: &HttpBody,
     rules: &RequestRules,
-) -> Result<Bytes, Fault> {
+) -> Result<Built, Fault> {
     let mut out = Vec::with_capacity(body.data.len() + 128);
     start_frame(&mut out);
+    let mut wishes = Wishes::default();
     if let Some((path, captures, query)) = url {
-        let splice = url_fields(plan, binding, path, captures, query, rules)?;
-        codec::write_splice(plan, &splice, &mut out);
+        let fields = fields(plan, binding, path, captures, query, Input::None, rules)?;
+        codec::write_splice(plan, &fields.splice, &mut out);
+        wishes = fields.wishes;
     }
     match binding.body {
         BodyRule::None => {}
         BodyRule::Whole => write_raw(None, body, &mut out),
         BodyRule::Field(field) => write_raw(Some(plan.field(field).number()), body, &mut out),
     }
-    finish_frame(out)
+    Ok(Built { message: finish_frame(out)?, wishes })
 }
 
 fn read_body(
@@ -107,26 +112,72 @@ fn read_body(
     read.map_err(|error| bad_body(&error))
 }
 
-/// What path and query set.
-fn url_fields(
+/// Writes the mask of a PATCH that nobody has set: what the body has.
+fn fill_mask(
+    plan: &Plan,
+    binding: &Binding,
+    input: Input<'_>,
+    splice: &Splice,
+    named: &[Path],
+    rules: &RequestRules,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    let Some(rule) = binding.mask.as_ref().filter(|rule| !splice.touches(rule.mask)) else { return Ok(()) };
+    let paths = match input {
+        Input::None => Vec::new(),
+        Input::Form(_) => rule.of_form(named),
+        Input::Json(body) => {
+            codec::member_paths(&rule.resource, body, rules.json_depth).map_err(|error| bad_body(&error))?
+        }
+    };
+    // The only occurrence of the field: the body is another one.
+    codec::write_mask(plan, rule.mask, &paths, out);
+    Ok(())
+}
+
+/// What path, form and query say.
+struct Fields {
+    splice: Splice,
+    /// The ways to the fields that the form names.
+    named: Vec<Path>,
+    wishes: Wishes,
+}
+
+fn fields(
     plan: &Plan,
     binding: &Binding,
     path: &str,
     captures: &Captures,
     query: Option<&str>,
+    input: Input<'_>,
     rules: &RequestRules,
-) -> Result<Splice, Fault> {
-    let mut leaves = Leaves::new(plan);
+) -> Result<Fields, Fault> {
+    let mut leaves = Leaves::new(plan, rules.conflicts);
     for (index, variable) in binding.variables.iter().enumerate() {
         let raw = captures.text(index, path).unwrap_or_default();
         let decoding = decoding(variable, binding, raw, rules);
-        let text = decode(raw, decoding).map_err(|error| query::undecodable(&variable.name, error))?;
-        leaves.set(&variable.path, &variable.owner, Rank::Path, &variable.name, &text, rules.conflicts)?;
+        // A list is split before anything is decoded, so an escaped comma belongs to an element.
+        let elements = if variable.list { Split::new(raw, b',') } else { Split::whole(raw) };
+        for raw in elements {
+            let text = decode(raw, decoding).map_err(|error| undecodable(&variable.name, error))?;
+            leaves.set(variable.place(), Rank::Path, &text)?;
+        }
     }
-    if let Some(query) = query {
-        query::read(query, binding.body, &mut leaves, rules)?;
+    let named = match input {
+        Input::Form(form) => parameters::read_form(form, binding.body, &mut leaves, rules)?,
+        Input::None | Input::Json(_) => Vec::new(),
+    };
+    let wishes = match query {
+        Some(query) => parameters::read_query(query, binding, &mut leaves, rules)?,
+        None => Wishes::default(),
+    };
+    Ok(Fields { splice: leaves.seal()?, named, wishes })
+}
+
+impl Variable {
+    fn place(&self) -> Place<'_> {
+        Place { path: &self.path, owner: &self.owner, key: None, name: &self.name }
     }
-    Ok(leaves.seal())
 }
 
 /// How a capture is decoded: one segment wholly, several by choice, or as the service configuration says for all.

@@ -2,7 +2,9 @@
 
 mod golden_read;
 mod golden_write;
+mod member_paths;
 mod random;
+mod select;
 mod splice;
 mod text;
 mod well_known;

@@ -1,7 +1,7 @@
 //! Leaves of path and query in the message that the body fills.
 
 use super::*;
-use Rank::{Path, Query};
+use Rank::{Body, Path, Query};
 use ReadErrorKind::OverrideDiffers;
 
 /// A leaf: the path from `t.All`, its rank and its text; of a map, the key and the value with `=` between them.
@@ -195,6 +195,41 @@ fn no_body() {
     }
 }
 
+/// Where the body is a form, its leaves stand between those of path and query.
+#[test]
+fn forms() {
+    let table: &[(&[Given<'_>], &str)] = &[
+        (&[("anInt32", Query, "1"), ("anInt32", Body, "2")], "an_int32:2"),
+        (&[("anInt32", Body, "2"), ("anInt32", Path, "3")], "an_int32:3"),
+        (&[("inner.text", Body, "b"), ("inner.number", Query, "1")], "inner{text:\"b\",number:1}"),
+        // lists: the path's takes the place of the body's, the query's is added
+        (&[("int32s", Query, "3"), ("int32s", Body, "1"), ("int32s", Body, "2")], "int32s:[1,2,3]"),
+        (&[("int32s", Query, "3"), ("int32s", Body, "2"), ("int32s", Path, "1")], "int32s:[1,3]"),
+        // a message as a whole and in part
+        (
+            &[("timestamp.seconds", Body, "7"), ("timestamp", Query, "1970-01-01T00:00:01Z")],
+            "timestamp{seconds:7}",
+        ),
+        (
+            &[("timestamp", Body, "1970-01-01T00:00:01Z"), ("timestamp.seconds", Query, "7")],
+            "timestamp{seconds:1}",
+        ),
+        (
+            &[("timestamp", Body, "1970-01-01T00:00:01Z"), ("timestamp", Path, "1970-01-01T00:00:02Z")],
+            "timestamp{seconds:2}",
+        ),
+    ];
+    for (leaves, want) in table {
+        let splice = splice(leaves);
+        let mut out = Vec::new();
+        write_splice(&all(), &splice, &mut out);
+        assert_eq!(text_of("t.All", &out), *want, "{leaves:?}");
+        let touched = |name: &str| splice.touches(all().field_by_name(name).unwrap());
+        let (first, _) = leaves[0].0.split_once('.').unwrap_or((leaves[0].0, ""));
+        assert!(touched(first) && !touched("aBool"), "{leaves:?}");
+    }
+}
+
 /// The field that the body is, the body, the leaves and the message.
 const FIELD: &[(&str, &str, &[Given<'_>], &str)] = &[
     (
@@ -263,6 +298,11 @@ fn maps() {
         read_with("t.All", r#"{"byString":{"a":"body","c":"body"}}"#, &splice, &ReadOptions::default())
             .unwrap();
     assert_eq!(write(&wire).unwrap(), r#"{"byString":{"a":"body","c":"body","b":"query"}}"#);
+
+    let splice = self::splice(&[("byString", Query, "b=query"), ("byString", Body, "a=form")]);
+    let mut out = Vec::new();
+    write_splice(&all(), &splice, &mut out);
+    assert_eq!(write(&out).unwrap(), r#"{"byString":{"a":"form","b":"query"}}"#);
 }
 
 #[test]

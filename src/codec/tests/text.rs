@@ -68,6 +68,26 @@ fn values() {
     }
 }
 
+/// Spellings of one key are the same bytes.
+#[test]
+fn map_keys() {
+    let key = |name: &str, text: &str| {
+        let mut out = b"kept".to_vec();
+        let result = write_map_key(&all(), all().field_by_name(name).unwrap(), text, &mut out);
+        let key = out.split_off(4);
+        assert_eq!(out, b"kept");
+        assert!(result.is_ok() || key.is_empty(), "an error leaves nothing behind");
+        result.map(|()| key)
+    };
+    assert_ne!(key("byString", "a").unwrap(), key("byString", "b").unwrap());
+    assert_ne!(key("byInt64", "1").unwrap(), key("byInt64", "-1").unwrap());
+    assert_eq!(key("byInt64", "-0").unwrap(), key("byInt64", "0").unwrap());
+    assert_eq!(key("byBool", "true"), Ok(vec![1]));
+    assert_eq!(key("byBool", "1"), Err(Invalid(BadBool)));
+    assert_eq!(key("byInt32", "x"), Err(Invalid(BadNumber)));
+    assert_eq!(key("aString", "a"), Err(NotALeaf));
+}
+
 #[test]
 fn map_entries() {
     let table: &[(&str, &str, &str, Result<&str, TextError>)] = &[

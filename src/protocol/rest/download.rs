@@ -12,12 +12,11 @@ use tokio::time::{Instant, Sleep};
 use super::exchange::Exchange;
 use super::framing::Framer;
 use super::upload::Upload;
-use crate::codec::FieldId;
 use crate::fault::Fault;
 use crate::policy::{Method, cancelled_in_time, deadline_passed};
 use crate::protocol::body::{Aborted, LiveBody};
 use crate::protocol::metadata;
-use crate::transcode::{raw_reply, write_reply};
+use crate::transcode::{Binding, Wishes, raw_reply, write_reply};
 use crate::upstream::Replies;
 
 /// A piece is handed over at this size, or when the backend pauses.
@@ -34,7 +33,8 @@ pub(super) enum Shape {
 pub(super) struct Download {
     pub exchange: Arc<Exchange>,
     pub method: Arc<Method>,
-    pub response_body: Option<FieldId>,
+    pub binding: Arc<Binding>,
+    pub wishes: Wishes,
     pub replies: Option<Replies>,
     /// What the client still sends.
     pub upload: Option<Upload>,
@@ -151,7 +151,7 @@ impl Download {
                 let before = out.len();
                 framer.begin(out);
                 let style = self.exchange.settings.json;
-                let written = write_reply(&self.method.output, self.response_body, &message, style, out);
+                let written = write_reply(&self.binding, &message, style, &self.wishes, out);
                 if written.is_err() {
                     framer.undo(out, before);
                 }
@@ -159,7 +159,9 @@ impl Download {
                 framer.end(out);
             }
             Shape::Raw => {
-                out.extend_from_slice(&raw_reply(&self.method.output, self.response_body, message)?.data);
+                out.extend_from_slice(
+                    &raw_reply(&self.method.output, self.binding.response_body, message)?.data,
+                );
             }
         }
         Ok(())

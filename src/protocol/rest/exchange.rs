@@ -17,7 +17,8 @@ use crate::policy::{Admitted, Cleared};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::{metadata, read};
 use crate::transcode::{
-    BodyRule, HttpBody, RequestRules, UnexpectedBody, raw_message, raw_reply, reply_json, request_message,
+    BodyRule, Built, HttpBody, RequestRules, UnexpectedBody, raw_message, raw_reply, reply_json,
+    request_message,
 };
 
 /// The choices of a listener about REST.
@@ -84,14 +85,12 @@ impl Exchange {
         let (path, query) = (call.head.uri.path(), call.head.uri.query());
         let captures = &call.resolved.bound.captures;
         let rules = &self.settings.request;
-        let message = if binding.raw_request {
+        let Built { message, wishes } = if binding.raw_request {
             let body = HttpBody { content_type: media::content_type(&call.head.headers), data: body };
             raw_message(&method.input, &binding, Some((path, captures, query)), &body, rules)?
         } else {
-            if binding.body != BodyRule::None {
-                media::expect_json(&call.head.headers, &body)?;
-            }
-            request_message(&method.input, &binding, path, captures, query, &body, rules)?
+            let input = media::input(binding.body, &call.head.headers, &body)?;
+            request_message(&method.input, &binding, path, captures, query, input, rules)?
         };
 
         let wants_trailers = accepts_trailers(&call.head.headers);
@@ -111,7 +110,7 @@ impl Exchange {
             body.data
         } else {
             headers.insert(header::CONTENT_TYPE, answer::APPLICATION_JSON);
-            reply_json(&method.output, binding.response_body, &reply.message, self.settings.json)?.into()
+            reply_json(&binding, &reply.message, self.settings.json, &wishes)?.into()
         };
         Ok(answer::whole(status, headers, data, trailers, is_head))
     }

@@ -3,6 +3,7 @@
 use http::header::{self, HeaderMap};
 
 use crate::fault::{Fault, Kind};
+use crate::transcode::{BodyRule, Input};
 
 /// A content type, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +28,11 @@ pub(super) fn expect_stream(headers: &HeaderMap) -> Result<(), Fault> {
     refuse_compressed(headers)?;
     match media(headers) {
         Media::Json => Ok(()),
-        Media::Form | Media::Other => Err(unsupported()),
+        Media::Form | Media::Other => Err(unsupported("the body's content type must be application/json")),
     }
 }
 
-fn unsupported() -> Fault {
-    let message = "the body's content type must be application/json";
+fn unsupported(message: &'static str) -> Fault {
     Fault::new(Kind::MediaType, "UNSUPPORTED_MEDIA_TYPE", message).at("content-type")
 }
 
@@ -46,23 +46,31 @@ fn refuse_compressed(headers: &HeaderMap) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks that `body` is JSON by its headers.
+/// What `body` is by its headers. Where the binding takes none, its type doesn't matter.
 ///
 /// # Errors
-/// 415 for anything else; 400 for JSON that is announced as a form, since the client only forgot the header.
-pub(super) fn expect_json(headers: &HeaderMap, body: &[u8]) -> Result<(), Fault> {
+/// 415 for what is neither JSON nor a form; 400 for JSON that is announced as a form, since the client only forgot the
+/// header.
+pub(super) fn input<'b>(rule: BodyRule, headers: &HeaderMap, body: &'b [u8]) -> Result<Input<'b>, Fault> {
+    if rule == BodyRule::None {
+        return Ok(if body.is_empty() { Input::None } else { Input::Json(body) });
+    }
     refuse_compressed(headers)?;
     if body.is_empty() {
-        return Ok(());
+        return Ok(Input::None);
     }
     match media(headers) {
-        Media::Json => Ok(()),
+        Media::Json | Media::Form if body.trim_ascii_start().is_empty() => Ok(Input::None),
+        Media::Json => Ok(Input::Json(body)),
         Media::Form if matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) => {
             let message = "the body is JSON, but its content type says that it is a form; \
                            send it with `-H 'content-type: application/json'`";
             Err(Fault::invalid_argument("JSON_SENT_AS_FORM", message).at("content-type"))
         }
-        Media::Form | Media::Other => Err(unsupported()),
+        Media::Form => Ok(Input::Form(body)),
+        Media::Other => Err(unsupported(
+            "the body's content type must be application/json or application/x-www-form-urlencoded",
+        )),
     }
 }
 
@@ -78,13 +86,15 @@ fn media(headers: &HeaderMap) -> Media {
         essence.as_str(),
         "application/json" | "application/x-ndjson" | "application/ndjson" | "application/jsonl"
     ) || (essence.starts_with("application/") && essence.ends_with("+json"));
-    if is_json {
-        return if is_utf8(parameters) { Media::Json } else { Media::Other };
+    match (is_utf8(parameters), is_json, essence == "application/x-www-form-urlencoded") {
+        (true, true, _) => Media::Json,
+        (true, false, true) => Media::Form,
+        (true, false, false) | (false, _, _) => Media::Other,
     }
-    if essence == "application/x-www-form-urlencoded" { Media::Form } else { Media::Other }
 }
 
-/// JSON between systems is UTF-8 (RFC 8259, section 8.1), whatever a `charset` says.
+/// JSON between systems is UTF-8 (RFC 8259, section 8.1), and so are forms (WHATWG URL, section 5); no other `charset`
+/// is read.
 fn is_utf8(parameters: &str) -> bool {
     parameters.split(';').filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
         let charset = value.trim().trim_matches('"');
@@ -96,38 +106,57 @@ fn is_utf8(parameters: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// What a body of this content type is read as, or the status of its refusal.
+    fn read(rule: BodyRule, content_type: Option<&str>, body: &str) -> String {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        }
+        match input(rule, &headers, body.as_bytes()) {
+            Ok(Input::None) => "none".to_owned(),
+            Ok(Input::Json(read) | Input::Form(read)) if read != body.as_bytes() => "cut".to_owned(),
+            Ok(Input::Json(_)) => "json".to_owned(),
+            Ok(Input::Form(_)) => "form".to_owned(),
+            Err(fault) => fault.http_status().as_u16().to_string(),
+        }
+    }
+
     #[test]
     fn content_types() {
-        let cases: &[(Option<&str>, &str, Option<u16>)] = &[
-            (None, "{}", None),
-            (Some("application/json"), "{}", None),
-            (Some("Application/JSON; charset=UTF-8"), "{}", None),
-            (Some("application/json; charset=\"utf-8\""), "{}", None),
-            (Some("application/json; charset=latin1"), "{}", Some(415)),
-            (Some("application/merge-patch+json"), "{}", None),
-            (Some("application/x-www-form-urlencoded"), " {}", Some(400)),
-            (Some("application/x-www-form-urlencoded"), "a=b", Some(415)),
-            (Some("text/plain"), "{}", Some(415)),
-            (Some("text/plain"), "", None),
-            (Some("application/jsonp"), "{}", Some(415)),
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let cases: &[(Option<&str>, &str, &str)] = &[
+            (None, "{}", "json"),
+            (Some("application/json"), "{}", "json"),
+            (Some("Application/JSON; charset=UTF-8"), "{}", "json"),
+            (Some("application/json; charset=\"utf-8\""), "{}", "json"),
+            (Some("application/json; charset=latin1"), "{}", "415"),
+            (Some("application/merge-patch+json"), "{}", "json"),
+            (Some("application/json"), " \n", "none"),
+            (Some(FORM), " {}", "400"),
+            (Some(FORM), "[1]", "400"),
+            (Some(FORM), "a=b", "form"),
+            (Some(FORM), "a", "form"),
+            (Some(FORM), "\r\n", "none"),
+            (Some("Application/X-WWW-Form-URLencoded; charset=utf-8"), "a=b", "form"),
+            (Some("application/x-www-form-urlencoded; charset=latin1"), "a=b", "415"),
+            (Some("text/plain"), "{}", "415"),
+            (Some("text/plain"), " ", "415"),
+            (Some("text/plain"), "", "none"),
+            (Some("application/jsonp"), "{}", "415"),
         ];
         for (content_type, body, want) in cases {
-            let mut headers = HeaderMap::new();
-            if let Some(content_type) = content_type {
-                headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
-            }
-            let found =
-                expect_json(&headers, body.as_bytes()).err().map(|fault| fault.http_status().as_u16());
-            assert_eq!(found, *want, "{content_type:?} {body:?}");
+            assert_eq!(read(BodyRule::Whole, *content_type, body), *want, "{content_type:?} {body:?}");
         }
+        assert_eq!(read(BodyRule::None, Some("text/plain"), "x"), "json");
+        assert_eq!(read(BodyRule::None, Some("text/plain"), ""), "none");
     }
 
     #[test]
     fn a_compressed_body_is_refused() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
-        assert_eq!(expect_json(&headers, b"x").unwrap_err().http_status(), 415);
+        assert_eq!(input(BodyRule::Whole, &headers, b"x").unwrap_err().http_status(), 415);
         headers.insert(header::CONTENT_ENCODING, "identity".parse().unwrap());
-        assert!(expect_json(&headers, b"{}").is_ok());
+        assert!(input(BodyRule::Whole, &headers, b"{}").is_ok());
     }
 }

@@ -22,7 +22,9 @@ use crate::policy::{Admitted, Cleared, Method};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
-use crate::transcode::{Binding, BodyRule, HttpBody, raw_message, raw_reply, reply_json, request_message};
+use crate::transcode::{
+    Binding, BodyRule, HttpBody, Wishes, raw_message, raw_reply, reply_json, request_message, wishes_of,
+};
 use crate::upstream::{Replies, Sender};
 
 /// A call whose request is on its way.
@@ -33,6 +35,7 @@ struct Started {
     replies: Replies,
     upload: Option<Upload>,
     wants: Wants,
+    wishes: Wishes,
 }
 
 /// What the client wants of the answer.
@@ -79,7 +82,8 @@ where
 
     let mut single = None;
     let mut source = None;
-    if method.client_streaming {
+    let rules = &exchange.settings.request;
+    let wishes = if method.client_streaming {
         if binding.body != BodyRule::None && !binding.raw_request {
             media::expect_stream(&call.head.headers)?;
         }
@@ -94,20 +98,20 @@ where
             },
             body,
         ));
+        wishes_of(&method.input, &binding, call.head.uri.query(), rules)?
     } else {
         let data = exchange.whole_body(binding.body, body, max_body).await?;
         let (path, query, captures) = (call.head.uri.path(), call.head.uri.query(), &bound.captures);
-        let rules = &exchange.settings.request;
-        single = Some(if binding.raw_request {
+        let built = if binding.raw_request {
             let body = HttpBody { content_type, data };
             raw_message(&method.input, &binding, Some((path, captures, query)), &body, rules)?
         } else {
-            if binding.body != BodyRule::None {
-                media::expect_json(&call.head.headers, &data)?;
-            }
-            request_message(&method.input, &binding, path, captures, query, &data, rules)?
-        });
-    }
+            let input = media::input(binding.body, &call.head.headers, &data)?;
+            request_message(&method.input, &binding, path, captures, query, input, rules)?
+        };
+        single = Some(built.message);
+        built.wishes
+    };
 
     let headers = outgoing(std::mem::take(&mut call.head.headers), call.deadline)?;
     let (mut sender, replies): (Sender, Replies) =
@@ -119,7 +123,7 @@ where
             None
         }
     };
-    Ok(Started { exchange, method, binding, replies, upload, wants })
+    Ok(Started { exchange, method, binding, replies, upload, wants, wishes })
 }
 
 impl Started {
@@ -150,7 +154,7 @@ impl Started {
             body.data
         } else {
             headers.insert(header::CONTENT_TYPE, answer::APPLICATION_JSON);
-            reply_json(&method.output, field, &message, self.exchange.settings.json)?.into()
+            reply_json(&self.binding, &message, self.exchange.settings.json, &self.wishes)?.into()
         };
         let trailers = if self.wants.trailers {
             metadata::into_response(self.replies.take_trailers())
@@ -206,8 +210,14 @@ impl Started {
             }
             Shape::Framed(_) | Shape::Raw => None,
         };
+        let wishes = match self.wants.form {
+            StreamForm::Array => self.wishes,
+            // One message a line.
+            StreamForm::Lines | StreamForm::Events => Wishes { pretty: false, ..self.wishes },
+        };
         Download {
-            response_body: self.binding.response_body,
+            binding: self.binding,
+            wishes,
             exchange: self.exchange,
             method: self.method,
             replies: Some(self.replies),

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::policy::Bound;
 use crate::protocol::body::BoxError;
 use crate::protocol::read;
-use crate::transcode::{BodyRule, Elements, HttpBody, later_message, raw_message, request_message};
+use crate::transcode::{BodyRule, Elements, HttpBody, Input, later_message, raw_message, request_message};
 use crate::upstream::{Closed, Sender};
 
 /// What sends a client's messages, for as long as it is polled.
@@ -62,7 +62,7 @@ where
     let mut first = true;
     if source.bound.binding.body == BodyRule::None {
         // Without a body there is one message, of what the URL says.
-        return Ok(sender.send(source.first(&[])?).await);
+        return Ok(sender.send(source.first(Input::None)?).await);
     }
     loop {
         let element = match elements.next_element()? {
@@ -78,8 +78,11 @@ where
                 },
             },
         };
-        let message =
-            if std::mem::take(&mut first) { source.first(&element)? } else { source.later(&element)? };
+        let message = if std::mem::take(&mut first) {
+            source.first(Input::Json(&element))?
+        } else {
+            source.later(&element)?
+        };
         if let Err(closed) = sender.send(message).await {
             return Ok(Err(closed));
         }
@@ -111,20 +114,22 @@ where
 }
 
 impl Source {
-    fn first(&self, element: &[u8]) -> Result<Bytes, Fault> {
-        request_message(
+    fn first(&self, input: Input<'_>) -> Result<Bytes, Fault> {
+        // What it wishes of the answer was read before the call began.
+        let built = request_message(
             &self.method.input,
             &self.bound.binding,
             self.uri.path(),
             &self.bound.captures,
             self.uri.query(),
-            element,
+            input,
             &self.exchange.settings.request,
-        )
+        )?;
+        Ok(built.message)
     }
 
     fn later(&self, element: &[u8]) -> Result<Bytes, Fault> {
-        later_message(&self.method.input, self.bound.binding.body, element, &self.exchange.settings.request)
+        later_message(&self.method.input, &self.bound.binding, element, &self.exchange.settings.request)
     }
 
     fn piece(&self, data: Bytes, first: bool) -> Result<Bytes, Fault> {
@@ -132,6 +137,7 @@ impl Source {
         // The type is said once, with the first piece.
         let content_type = if first { self.content_type.clone() } else { String::new() };
         let body = HttpBody { content_type, data };
-        raw_message(&self.method.input, &self.bound.binding, url, &body, &self.exchange.settings.request)
+        let rules = &self.exchange.settings.request;
+        Ok(raw_message(&self.method.input, &self.bound.binding, url, &body, rules)?.message)
     }
 }

@@ -12,6 +12,7 @@ fn binds_what_annotations_say() {
             get: "/v1/{book.name=shelves/*/books/*}"
             additional_bindings { get: "/v1/{id}/{at}/{count}/{shade}/{raw}" response_body: "author" }
             additional_bindings { get: "/v2/{opt}/{other}/{thing.name}/{thing.author.name}" }
+            additional_bindings { get: "/v3/{tags}/{book.author.titles=*}" }
           };
         }
         rpc Put(Request) returns (Book) {
@@ -38,6 +39,7 @@ fn binds_what_annotations_say() {
             "Get: GET /v1/{book.name=shelves/*/books/*}",
             "Get: GET /v1/{id}/{at}/{count}/{shade}/{raw} -> author",
             "Get: GET /v2/{opt}/{other}/{thing.name}/{thing.author.name}",
+            "Get: GET /v3/{tags}/{book.author.titles=*}",
             "Put: PUT /v1/{book.name} book",
             "Patch: PATCH /v1/{id}:touch *",
             "Drop: DELETE /v1/{id}",
@@ -47,7 +49,7 @@ fn binds_what_annotations_say() {
     );
     let fields: Vec<&str> = schema.bindings[0].variables[0].iter().map(FieldDescriptor::full_name).collect();
     assert_eq!(fields, ["shop.v1.Request.book", "shop.v1.Book.name"]);
-    let any = &schema.methods[schema.bindings[7].method];
+    let any = &schema.methods[schema.bindings[8].method];
     assert_eq!((any.path.as_str(), any.service()), ("/shop.v1.Books/Any", "shop.v1.Books"));
     assert!(any.client_streaming && any.server_streaming);
     assert_eq!(schema.methods.len(), 7);
@@ -120,7 +122,9 @@ const FAULTS: &[(&str, &[&[&str]])] = &[
     ),
     (r#"get: "/v1/{zzz}""#, &[&["no field `zzz`", "its fields are id, book, tags"]]),
     (r#"get: "/v1/{empty.x}""#, &[&["`shop.v1.Empty` has no field `x`", "no fields at all"]]),
-    (r#"get: "/v1/{tags}""#, &[&["`tags` is repeated", "query or the body"]]),
+    (r#"get: "/v1/{books}""#, &[&["`books` is a list of messages", "query or the body"]]),
+    (r#"get: "/v1/{tags.x}""#, &[&["`tags` is repeated", "which of its elements"]]),
+    (r#"post: "/v1/{tags}" body: "tags""#, &[&["takes `tags` from the path and from the body"]]),
     (r#"get: "/v1/{shelf}""#, &[&["`shelf` is a map"]]),
     (r#"get: "/v1/{books.name}""#, &[&["`books` is repeated", "which of its elements"]]),
     (r#"get: "/v1/{book}""#, &[&["the message `shop.v1.Book`", "as in `{book.name}`"]]),
@@ -207,7 +211,7 @@ fn ten_faults_are_told_at_once() {
     let rules = [
         ("get: \"/v1/{ids}\"", "no field `ids`"),
         ("get: \"v2\"", "starts with a slash"),
-        ("get: \"/v3/{tags}\"", "is repeated"),
+        ("get: \"/v3/{books}\"", "is a list of messages"),
         ("get: \"/v4/{book}\"", "the message `shop.v1.Book`"),
         ("post: \"/v5\" body: \"bok\"", "no field `bok`"),
         ("post: \"/v6/{id}\" body: \"id\"", "from the path and from the body"),

@@ -1,0 +1,14 @@
+//! What a client wishes of the form of its answer.
+
+use crate::codec::Selection;
+
+/// The system parameters of a request that are about its answer. The default is none, which costs nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// Enum values as numbers (`$alt=json;enum-encoding=int`).
+    pub enum_numbers: bool,
+    /// Two spaces for each level (`$prettyPrint=true`). Of no use in framings that give a message one line.
+    pub pretty: bool,
+    /// Only these fields (`$fields`).
+    pub fields: Option<Selection>,
+}
