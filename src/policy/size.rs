@@ -1,4 +1,5 @@
 //! How large a request's body may be. A body that says its size is refused unread; the exchange holds the others to it.
+//! A client stream may be of any length: the exchange holds each of its messages to the limit.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -51,7 +52,8 @@ where
 
     fn call(&mut self, mut call: Call<B>) -> Self::Future {
         let max = call.resolved.method.max_body.unwrap_or(self.listener_max);
-        if call.body.size_hint().lower() > max as u64 {
+        let is_whole = !call.resolved.method.client_streaming;
+        if is_whole && call.body.size_hint().lower() > max as u64 {
             return BodySizeFuture::Refused { fault: Some(Fault::body_too_large(max)) };
         }
         call.max_body = max;

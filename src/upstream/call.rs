@@ -62,6 +62,17 @@ impl Sender {
     }
 }
 
+/// A call of one message in reply, ended with OK.
+#[derive(Debug)]
+pub struct UnaryReply {
+    /// Initial metadata, as the backend sent it.
+    pub headers: HeaderMap,
+    /// The message, without its frame.
+    pub message: Bytes,
+    /// Trailing metadata, as the backend sent it.
+    pub trailers: HeaderMap,
+}
+
 /// The reply's direction. Dropping it before its end abandons the call.
 pub struct Replies {
     state: State,
@@ -185,6 +196,24 @@ impl Replies {
             Ending::Failed(fault) => Some(Err(fault)),
             Ending::Unsaid => Some(Err(status::unsaid())),
         })
+    }
+
+    /// The whole reply of a call that has one message.
+    ///
+    /// # Errors
+    /// The backend's status, what kept it from giving one, or another number of messages.
+    pub async fn only(&mut self) -> Result<UnaryReply, Fault> {
+        let headers = self.head().await?;
+        let message = match self.message().await {
+            Ok(Some(message)) => message,
+            Ok(None) => return Err(broken("OK without a message")),
+            Err(fault) => return Err(fault.with_backend_headers(headers)),
+        };
+        match self.message().await {
+            Ok(None) => Ok(UnaryReply { headers, message, trailers: self.take_trailers() }),
+            Ok(Some(_)) => Err(broken("more than one message")),
+            Err(fault) => Err(fault.with_backend_headers(headers)),
+        }
     }
 
     /// The trailing metadata of a call that ended with OK.

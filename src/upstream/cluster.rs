@@ -8,9 +8,8 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 use tokio::time::Instant;
 
-use super::call::{Replies, Sender};
+use super::call::{Replies, Sender, UnaryReply};
 use super::connection::{Connection, Purpose, Target};
-use super::frame::broken;
 use super::settings::UpstreamSettings;
 use super::status;
 use super::tls;
@@ -100,17 +99,6 @@ pub struct Outgoing {
     pub deadline: Option<Instant>,
 }
 
-/// A unary call that ended with OK.
-#[derive(Debug)]
-pub struct UnaryReply {
-    /// Initial metadata, as the backend sent it.
-    pub headers: HeaderMap,
-    /// The message, without its frame.
-    pub message: Bytes,
-    /// Trailing metadata, as the backend sent it.
-    pub trailers: HeaderMap,
-}
-
 impl Cluster {
     fn new(settings: &UpstreamSettings, workers: usize) -> Result<Self, Problems> {
         let name: Arc<str> = settings.name.as_str().into();
@@ -160,18 +148,7 @@ impl Cluster {
         let pool = self.pool(worker).ok_or_else(no_endpoint)?;
         let (mut sender, mut replies) = open(pool.unary.choose()?, call).await?;
         sender.send_last(message);
-        let headers = replies.head().await?;
-        let message = match replies.message().await {
-            Ok(Some(message)) => message,
-            Ok(None) => return Err(broken("OK without a message")),
-            Err(fault) => return Err(fault.with_backend_headers(headers)),
-        };
-        match replies.message().await {
-            Ok(None) => {}
-            Ok(Some(_)) => return Err(broken("more than one message")),
-            Err(fault) => return Err(fault.with_backend_headers(headers)),
-        }
-        Ok(UnaryReply { headers, message, trailers: replies.take_trailers() })
+        replies.only().await
     }
 
     /// Begins a call of a streaming method.

@@ -12,7 +12,7 @@ mod settings;
 mod status;
 mod tls;
 
-pub use call::{Closed, Replies, Sender};
-pub use cluster::{Cluster, Clusters, Outgoing, UnaryReply};
+pub use call::{Closed, Replies, Sender, UnaryReply};
+pub use cluster::{Cluster, Clusters, Outgoing};
 pub use frame::{FRAME_HEAD, finish_frame, start_frame};
 pub use settings::{Endpoint, Roots, TlsSettings, UpstreamSettings};

@@ -13,13 +13,14 @@ use super::framing::StreamForm;
 use super::{ErrorRenderer, media, stream};
 use crate::codec::JsonStyle;
 use crate::fault::Fault;
-use crate::policy::{Admitted, Cleared};
+use crate::policy::{Admitted, Bound, Call, Cleared};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::{metadata, read};
 use crate::transcode::{
-    BodyRule, Built, HttpBody, RequestRules, UnexpectedBody, raw_message, raw_reply, reply_json,
-    request_message,
+    Binding, BodyRule, Built, HttpBody, RequestRules, UnexpectedBody, Wishes, raw_message, raw_reply,
+    reply_json, request_message,
 };
+use crate::upstream::UnaryReply;
 
 /// The choices of a listener about REST.
 #[derive(Debug, Clone)]
@@ -79,19 +80,8 @@ impl Exchange {
         }
         let (mut admitted, body) = admitted.split();
         let call = admitted.call_mut();
-        let method = Arc::clone(&call.resolved.method);
         let binding = Arc::clone(&call.resolved.bound.binding);
-        let body = self.whole_body(binding.body, body, call.max_body).await?;
-        let (path, query) = (call.head.uri.path(), call.head.uri.query());
-        let captures = &call.resolved.bound.captures;
-        let rules = &self.settings.request;
-        let Built { message, wishes } = if binding.raw_request {
-            let body = HttpBody { content_type: media::content_type(&call.head.headers), data: body };
-            raw_message(&method.input, &binding, Some((path, captures, query)), &body, rules)?
-        } else {
-            let input = media::input(binding.body, &call.head.headers, &body)?;
-            request_message(&method.input, &binding, path, captures, query, input, rules)?
-        };
+        let Built { message, wishes } = self.only_message(call, body).await?;
 
         let wants_trailers = accepts_trailers(&call.head.headers);
         let is_head = call.head.method == HttpMethod::HEAD;
@@ -99,24 +89,53 @@ impl Exchange {
         let reply = Cleared::without_rules(admitted)
             .unary(self.worker, headers, message, self.settings.max_reply)
             .await?;
+        self.only_answer(&binding, reply, &wishes, wants_trailers, is_head)
+    }
 
+    /// The one message of a call whose method takes one.
+    pub(super) async fn only_message<B>(&self, call: &Call<()>, body: B) -> Result<Built, Fault>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError> + Send,
+    {
+        let Bound { binding, captures } = &call.resolved.bound;
+        let body = self.whole_body(binding.body, body, call.max_body).await?;
+        let (path, query) = (call.head.uri.path(), call.head.uri.query());
+        let (input, rules) = (&call.resolved.method.input, &self.settings.request);
+        if binding.raw_request {
+            let body = HttpBody { content_type: media::content_type(&call.head.headers), data: body };
+            return raw_message(input, binding, Some((path, captures, query)), &body, rules);
+        }
+        let body = media::input(binding.body, &call.head.headers, &body)?;
+        request_message(input, binding, path, captures, query, body, rules)
+    }
+
+    /// The answer that is one message of the backend's.
+    pub(super) fn only_answer(
+        &self,
+        binding: &Binding,
+        reply: UnaryReply,
+        wishes: &Wishes,
+        wants_trailers: bool,
+        is_head: bool,
+    ) -> Result<Response<ReplyBody>, Fault> {
         let status = wished_status(&reply.headers);
         let trailers =
             if wants_trailers { metadata::into_response(reply.trailers) } else { HeaderMap::new() };
         let mut headers = metadata::into_response(reply.headers);
         let data = if binding.raw_response {
-            let body = raw_reply(&method.output, binding.response_body, reply.message)?;
+            let body = raw_reply(&binding.output, binding.response_body, reply.message)?;
             headers.insert(header::CONTENT_TYPE, answer::raw_type(&body.content_type));
             body.data
         } else {
             headers.insert(header::CONTENT_TYPE, answer::APPLICATION_JSON);
-            reply_json(&binding, &reply.message, self.settings.json, &wishes)?.into()
+            reply_json(binding, &reply.message, self.settings.json, wishes)?.into()
         };
         Ok(answer::whole(status, headers, data, trailers, is_head))
     }
 
     /// The request's body, or nothing where it doesn't matter.
-    pub(super) async fn whole_body<B>(&self, rule: BodyRule, body: B, max: usize) -> Result<Bytes, Fault>
+    async fn whole_body<B>(&self, rule: BodyRule, body: B, max: usize) -> Result<Bytes, Fault>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError> + Send,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Method as HttpMethod, Response};
 use http_body::Body;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -17,15 +17,13 @@ use super::exchange::Exchange;
 use super::framing::{Framer, StreamForm};
 use super::media;
 use super::upload::{Source, Upload, send_all};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::policy::{Admitted, Cleared, Method};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
-use crate::transcode::{
-    Binding, BodyRule, HttpBody, Wishes, raw_message, raw_reply, reply_json, request_message, wishes_of,
-};
-use crate::upstream::{Replies, Sender};
+use crate::transcode::{Binding, BodyRule, Wishes, raw_reply, wishes_of};
+use crate::upstream::Replies;
 
 /// A call whose request is on its way.
 struct Started {
@@ -45,6 +43,12 @@ struct Wants {
     form: StreamForm,
     request_id: Option<String>,
     deadline: Option<Instant>,
+}
+
+/// What is sent to the backend.
+enum Request<B> {
+    Whole(Bytes),
+    Stream(Box<Source>, B),
 }
 
 /// Begins the call and waits until its status is known: by the first message, the end, or a failure.
@@ -77,49 +81,33 @@ where
         request_id: call.head.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
         deadline: call.deadline,
     };
-    let content_type = media::content_type(&call.head.headers);
-    let (max_body, max_reply) = (call.max_body, exchange.settings.max_reply);
-
-    let mut single = None;
-    let mut source = None;
-    let rules = &exchange.settings.request;
-    let wishes = if method.client_streaming {
+    let (request, wishes) = if method.client_streaming {
         if binding.body != BodyRule::None && !binding.raw_request {
             media::expect_stream(&call.head.headers)?;
         }
-        source = Some((
-            Source {
-                exchange: Arc::clone(&exchange),
-                method: Arc::clone(&method),
-                bound,
-                uri: call.head.uri.clone(),
-                content_type,
-                max: max_body,
-            },
-            body,
-        ));
-        wishes_of(&method.input, &binding, call.head.uri.query(), rules)?
-    } else {
-        let data = exchange.whole_body(binding.body, body, max_body).await?;
-        let (path, query, captures) = (call.head.uri.path(), call.head.uri.query(), &bound.captures);
-        let built = if binding.raw_request {
-            let body = HttpBody { content_type, data };
-            raw_message(&method.input, &binding, Some((path, captures, query)), &body, rules)?
-        } else {
-            let input = media::input(binding.body, &call.head.headers, &data)?;
-            request_message(&method.input, &binding, path, captures, query, input, rules)?
+        let source = Source {
+            exchange: Arc::clone(&exchange),
+            method: Arc::clone(&method),
+            bound,
+            uri: call.head.uri.clone(),
+            content_type: media::content_type(&call.head.headers),
+            max: call.max_body,
         };
-        single = Some(built.message);
-        built.wishes
+        let wishes = wishes_of(&method.input, &binding, call.head.uri.query(), &exchange.settings.request)?;
+        (Request::Stream(Box::new(source), body), wishes)
+    } else {
+        let built = exchange.only_message(call, body).await?;
+        (Request::Whole(built.message), built.wishes)
     };
 
     let headers = outgoing(std::mem::take(&mut call.head.headers), call.deadline)?;
-    let (mut sender, replies): (Sender, Replies) =
-        Cleared::without_rules(admitted).stream(exchange.worker, headers, max_reply).await?;
-    let upload = match source {
-        Some((source, body)) => Some(Box::pin(send_all(source, sender, body)) as Upload),
-        None => {
-            sender.send_last(single.unwrap_or_default());
+    let (mut sender, replies) = Cleared::without_rules(admitted)
+        .stream(exchange.worker, headers, exchange.settings.max_reply)
+        .await?;
+    let upload = match request {
+        Request::Stream(source, body) => Some(Box::pin(send_all(*source, sender, body)) as Upload),
+        Request::Whole(message) => {
+            sender.send_last(message);
             None
         }
     };
@@ -129,39 +117,9 @@ where
 impl Started {
     /// The answer of a method that streams to the backend alone: one message.
     async fn single(mut self) -> Result<Response<ReplyBody>, Fault> {
-        let mut headers = alongside(&mut self.upload, self.replies.head()).await?;
-        let unreadable = |why| {
-            Fault::broken_backend(Code::Internal, "BAD_REPLY", "the backend's reply can't be read")
-                .because(why)
-        };
-        let first = alongside(&mut self.upload, self.replies.message()).await;
-        let message = match first {
-            Ok(Some(message)) => message,
-            Ok(None) => return Err(unreadable("OK without a message")),
-            Err(fault) => return Err(fault.with_backend_headers(headers)),
-        };
-        match alongside(&mut self.upload, self.replies.message()).await {
-            Ok(None) => {}
-            Ok(Some(_)) => return Err(unreadable("more than one message")),
-            Err(fault) => return Err(fault.with_backend_headers(headers)),
-        }
-        let status = wished_status(&headers);
-        headers = metadata::into_response(headers);
-        let (method, field) = (&self.method, self.binding.response_body);
-        let data = if self.binding.raw_response {
-            let body = raw_reply(&method.output, field, message)?;
-            headers.insert(header::CONTENT_TYPE, answer::raw_type(&body.content_type));
-            body.data
-        } else {
-            headers.insert(header::CONTENT_TYPE, answer::APPLICATION_JSON);
-            reply_json(&self.binding, &message, self.exchange.settings.json, &self.wishes)?.into()
-        };
-        let trailers = if self.wants.trailers {
-            metadata::into_response(self.replies.take_trailers())
-        } else {
-            HeaderMap::new()
-        };
-        Ok(answer::whole(status, headers, data, trailers, self.wants.is_head))
+        let reply = alongside(&mut self.upload, self.replies.only()).await?;
+        let Wants { trailers, is_head, .. } = self.wants;
+        self.exchange.only_answer(&self.binding, reply, &self.wishes, trailers, is_head)
     }
 
     /// The answer of a method that streams to the client, begun once its status is known.
