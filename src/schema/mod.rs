@@ -1,7 +1,7 @@
 //! The schema: which methods there are, what their messages look like, and which HTTP requests
 //! reach them.
 //!
-//! Everything here happens at load. [`load`] turns descriptor sets, `.proto` sources and service
+//! Everything here happens at load. [`load()`] turns descriptor sets, `.proto` sources and service
 //! configurations into a [`Schema`]; the router, the message plans and server reflection are made
 //! from it. All problems of all inputs are found in one pass and told together.
 

@@ -20,7 +20,7 @@ use crate::transcode::{Binding, Wishes, raw_reply, write_reply};
 use crate::upstream::Replies;
 
 /// A piece is handed over at this size, or when the backend pauses.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 32 << 10;
 
 /// How the messages stand in the body.
 pub(super) enum Shape {
@@ -46,6 +46,9 @@ pub(super) struct Download {
     pub silence: Option<Silence>,
     pub wants_trailers: bool,
     pub fault: Option<Fault>,
+    /// The piece that is being put together.
+    pub out: Vec<u8>,
+    pub pause: Pause,
 }
 
 /// Watches for a stream that says nothing for too long.
@@ -64,10 +67,40 @@ impl Silence {
     }
 }
 
+/// A backend that sends message by message, as fast as it can, pauses after each of them: what comes next is on its way.
+/// One turn of the scheduler, which looks at the sockets, tells such a pause from one that is meant, and saves a write for
+/// most messages.
+#[derive(Default)]
+pub(super) struct Pause {
+    turn: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// How much there was to send when the turn began.
+    seen: usize,
+}
+
+impl Pause {
+    /// Ready once a turn has brought nothing new.
+    fn poll(&mut self, cx: &mut Context<'_>, there: usize) -> Poll<()> {
+        loop {
+            let Some(turn) = &mut self.turn else {
+                self.seen = there;
+                self.turn = Some(Box::pin(tokio::task::yield_now()));
+                continue;
+            };
+            ready!(turn.as_mut().poll(cx));
+            self.turn = None;
+            if self.seen == there {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
 /// What a look at the backend brought.
 enum Step {
-    /// The buffer may have grown.
-    More,
+    /// All that the backend has sent so far is in the piece.
+    Paused,
+    /// The piece is large enough.
+    Full,
     Ended,
     Failed(Fault),
 }
@@ -77,24 +110,22 @@ impl LiveBody for Download {
         if self.replies.is_none() {
             return Poll::Ready(None);
         }
-        let mut out = Vec::new();
         let step = match self.poll_limits(cx) {
             Poll::Ready(fault) => Step::Failed(fault),
-            Poll::Pending => self.gather(cx, &mut out),
+            Poll::Pending => self.gather(cx),
         };
         match step {
-            Step::More if out.is_empty() => {
+            Step::Paused if self.out.is_empty() => {
                 let beat = ready!(self.poll_silence(cx));
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(beat)))))
             }
-            Step::More => {
-                if let Some(silence) = &mut self.silence {
-                    silence.broken();
-                }
-                Poll::Ready(Some(Ok(Frame::data(out.into()))))
+            Step::Paused => {
+                ready!(self.pause.poll(cx, self.out.len()));
+                self.hand_over()
             }
-            Step::Ended => self.finish(out),
-            Step::Failed(fault) => self.fail(fault, out),
+            Step::Full => self.hand_over(),
+            Step::Ended => self.finish(),
+            Step::Failed(fault) => self.fail(fault),
         }
     }
 
@@ -123,29 +154,38 @@ impl Download {
     }
 
     /// Takes messages for as long as they are there and the piece is small.
-    fn gather(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    fn gather(&mut self, cx: &mut Context<'_>) -> Step {
         if let Some(first) = self.first.take()
-            && let Err(fault) = self.write(first, out)
+            && let Err(fault) = self.write(first)
         {
             return Step::Failed(fault);
         }
-        while out.len() < PIECE {
+        while self.out.len() < PIECE {
             let Some(replies) = &mut self.replies else { return Step::Ended };
             match replies.poll_message(cx) {
-                Poll::Pending => return Step::More,
+                Poll::Pending => return Step::Paused,
                 Poll::Ready(None) => return Step::Ended,
                 Poll::Ready(Some(Err(fault))) => return Step::Failed(fault),
                 Poll::Ready(Some(Ok(message))) => {
-                    if let Err(fault) = self.write(message, out) {
+                    if let Err(fault) = self.write(message) {
                         return Step::Failed(fault);
                     }
                 }
             }
         }
-        Step::More
+        Step::Full
     }
 
-    fn write(&mut self, message: Bytes, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn hand_over(&mut self) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        self.pause = Pause::default();
+        if let Some(silence) = &mut self.silence {
+            silence.broken();
+        }
+        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.out).into()))))
+    }
+
+    fn write(&mut self, message: Bytes) -> Result<(), Fault> {
+        let out = &mut self.out;
         match &mut self.shape {
             Shape::Framed(framer) => {
                 let before = out.len();
@@ -178,23 +218,23 @@ impl Download {
         framer.heartbeat().map_or(Poll::Pending, Poll::Ready)
     }
 
-    fn finish(&mut self, mut out: Vec<u8>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    fn finish(&mut self) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         // What the client still sends is of no use to a backend that has said everything.
         self.upload = None;
         if let Shape::Framed(framer) = &mut self.shape {
-            framer.finish(&mut out);
+            framer.finish(&mut self.out);
         }
-        if !out.is_empty() {
+        if !self.out.is_empty() {
             // The next poll finds nothing to write and ends the body, with trailers where they are wanted.
             self.shape = Shape::Raw;
-            return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+            return self.hand_over();
         }
         let trailers = self.replies.take().map(|mut replies| replies.take_trailers()).unwrap_or_default();
         let trailers = metadata::into_response(trailers);
         Poll::Ready((self.wants_trailers && !trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
     }
 
-    fn fail(&mut self, fault: Fault, mut out: Vec<u8>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let fault = cancelled_in_time(fault, self.deadline.as_ref().map(|deadline| deadline.deadline()));
         // Dropping the reply's side abandons the call, if it isn't over.
         self.replies = None;
@@ -203,8 +243,8 @@ impl Download {
             Shape::Framed(framer) => {
                 let schema = &self.method.output.set;
                 let error = self.exchange.errors.element(&fault, self.request_id.as_deref(), Some(schema));
-                framer.fail(&mut out, &error);
-                Ok(Frame::data(out.into()))
+                framer.fail(&mut self.out, &error);
+                Ok(Frame::data(std::mem::take(&mut self.out).into()))
             }
             Shape::Raw => Err(Aborted),
         };

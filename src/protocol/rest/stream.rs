@@ -12,7 +12,7 @@ use http_body::Body;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer::{self, accepts_trailers, outgoing, wished_status};
-use super::download::{Download, Shape, Silence};
+use super::download::{Download, Pause, Shape, Silence};
 use super::exchange::Exchange;
 use super::framing::{Framer, StreamForm};
 use super::media;
@@ -187,6 +187,8 @@ impl Started {
             silence,
             wants_trailers: self.wants.trailers,
             fault: None,
+            out: Vec::new(),
+            pause: Pause::default(),
         }
     }
 }
