@@ -9,6 +9,9 @@ pub use body::{Aborted, BoxError, LiveBody, ReplyBody};
 
 use http::HeaderMap;
 
+/// The answer to a request.
+pub type Reply = http::Response<ReplyBody>;
+
 /// What a request's head says about the client's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {

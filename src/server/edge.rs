@@ -7,8 +7,8 @@ use futures_util::future::Either;
 use http::Request;
 use tower::{Layer, Service};
 
-use super::stack::Reply;
 use crate::fault::{Fault, Kind};
+use crate::protocol::Reply;
 
 #[derive(Clone, Copy)]
 pub(super) struct Edge {

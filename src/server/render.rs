@@ -12,11 +12,10 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::resolve::Routed;
-use super::stack::Reply;
 use crate::fault::{Fault, Kind};
 use crate::policy::Method;
-use crate::protocol::Protocol;
 use crate::protocol::rest::ErrorRenderer;
+use crate::protocol::{Protocol, Reply};
 use crate::telemetry::{Metrics, REQUEST_ID};
 
 /// An answer, and what is told of it.

@@ -13,10 +13,9 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::snapshot::Snapshot;
-use super::stack::Reply;
 use crate::fault::{Fault, Kind};
 use crate::policy::{Bound, Call, Method, Resolved};
-use crate::protocol::ReplyBody;
+use crate::protocol::{Reply, ReplyBody};
 use crate::route::{Lookup, Methods};
 
 /// A future that knows from its beginning which RPC it is about, so that the layers around it can tell whatever becomes

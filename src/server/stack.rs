@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::Body;
 use tower::{Service, ServiceBuilder, service_fn};
 
@@ -16,8 +16,8 @@ use super::resolve::{Resolve, Routed};
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use crate::policy::{Admit, Admitted, BodySize, Deadline};
+use crate::protocol::BoxError;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
-use crate::protocol::{BoxError, ReplyBody};
 use crate::telemetry::{Metrics, Observer};
 
 /// What all connections of one listener on one worker share.
@@ -93,6 +93,3 @@ where
             async move { exchange.run(admitted).await }
         }))
 }
-
-/// What every service below `resolve` answers with.
-pub(super) type Reply = Response<ReplyBody>;
