@@ -8,6 +8,7 @@ use h2::Reason;
 use http::{HeaderMap, StatusCode, header};
 use prost::Message;
 
+use super::frame::broken;
 use crate::fault::{Any, Code, Fault, Kind, RpcStatus};
 
 /// What the headers or trailers of a reply say.
@@ -92,10 +93,9 @@ pub(super) fn from_h2(error: &h2::Error) -> Fault {
         Fault::new(Kind::Lost, "CONNECTION_LOST", "the connection to the backend was lost")
             .because(error.to_string())
     };
-    if !error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM) {
-        // Our own side refuses a head that is over its limit in this way.
-        let message = "the backend's headers are larger than the gateway accepts";
-        return Fault::broken_backend(Code::ResourceExhausted, "REPLY_HEAD_TOO_LARGE", message);
+    if !error.is_remote() && error.is_reset() {
+        // Our own side refuses replies that break the rules of HTTP/2, and heads over their limit.
+        return broken("a reply that HTTP/2 does not allow, or a head over its limit");
     }
     match error.reason() {
         Some(reason) if error.is_reset() => {

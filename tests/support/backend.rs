@@ -5,24 +5,22 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body, Frame};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
 
+use super::raw::{Raw, Trailing};
 use super::schema::Schema;
 
 /// What a call is answered with.
@@ -211,7 +209,7 @@ async fn answer(shared: Arc<Shared>, request: axum::extract::Request) -> http::R
     let mut grpc =
         Grpc::new(Raw).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
     let response = grpc.unary(call, request).await;
-    response.map(|inner| Trailing { inner, trailers })
+    response.map(|inner| Trailing { inner, trailers: Arc::new(Mutex::new(trailers)) })
 }
 
 /// One call, for tonic.
@@ -276,71 +274,4 @@ fn input(pool: &DescriptorPool, path: &str) -> Option<MessageDescriptor> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
     let service = pool.get_service_by_name(service)?;
     service.methods().find(|known| known.name() == method).map(|method| method.input())
-}
-
-/// Messages as they are on the wire.
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Raw;
-    type Decoder = Raw;
-
-    fn encoder(&mut self) -> Raw {
-        Raw
-    }
-
-    fn decoder(&mut self) -> Raw {
-        Raw
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
-}
-
-/// A body whose trailers say more than the status.
-struct Trailing {
-    inner: tonic::body::Body,
-    trailers: HeaderMap,
-}
-
-impl Body for Trailing {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        Poll::Ready(frame.map(|frame| {
-            frame.map(|mut frame| {
-                if let Some(trailers) = frame.trailers_mut() {
-                    trailers.extend(std::mem::take(&mut self.trailers));
-                }
-                frame
-            })
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
 }

@@ -30,6 +30,11 @@ impl Http1 {
         self.stream.get_mut().write_all(bytes.as_ref()).is_ok()
     }
 
+    /// A second handle that only sends, for another thread.
+    pub fn writer(&self) -> Writer {
+        Writer(self.stream.get_ref().try_clone().expect("an open socket"))
+    }
+
     /// Closes the way to the server and leaves the way back open.
     pub fn end_sending(&self) {
         self.stream.get_ref().shutdown(Shutdown::Write).expect("an open socket");
@@ -73,14 +78,49 @@ impl Http1 {
         }
     }
 
-    /// The next answer; none where the connection ends before it.
-    pub fn read(&mut self, to_head: bool) -> Option<Reply> {
+    /// Status and headers of the next answer, whose body is then read by [`Http1::chunk`].
+    pub fn head(&mut self) -> Reply {
+        self.try_head().expect("an answer")
+    }
+
+    /// The next chunk of a chunked body: none where the connection ends or is silent before it, empty for the last.
+    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        let size = usize::from_str_radix(&self.line()?, 16).expect("a chunk's size");
+        let mut chunk = vec![0; size];
+        if size == 0 {
+            self.fields()?;
+            return Some(chunk);
+        }
+        self.stream.read_exact(&mut chunk).ok()?;
+        assert_eq!(self.line()?, "", "a chunk ends with CRLF");
+        Some(chunk)
+    }
+
+    /// Chunks up to the last, and whether that came.
+    pub fn chunks(&mut self) -> (Vec<u8>, bool) {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk() {
+            if chunk.is_empty() {
+                return (body, true);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        (body, false)
+    }
+
+    fn try_head(&mut self) -> Option<Reply> {
         let line = self.line()?;
         let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
         let status = rest.and_then(|rest| rest.get(..3)?.parse().ok());
         let status: u16 = status.unwrap_or_else(|| panic!("no status line: {line:?}"));
         let headers = self.fields()?;
-        let mut reply = Reply { status, headers, body: Vec::new(), trailers: HeaderMap::new() };
+        Some(Reply { status, headers, body: Vec::new(), trailers: HeaderMap::new() })
+    }
+
+    /// The next answer; none where the connection ends before it.
+    pub fn read(&mut self, to_head: bool) -> Option<Reply> {
+        let mut reply = self.try_head()?;
+        let status = reply.status;
         if to_head || status < 200 || status == 204 || status == 304 {
             return Some(reply);
         }
@@ -107,6 +147,20 @@ impl Http1 {
             }
         }
         Some(reply)
+    }
+}
+
+/// The sending side of a connection.
+pub struct Writer(TcpStream);
+
+impl Writer {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).expect("the bytes are taken");
+    }
+
+    /// False once the server takes no more.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.0.write_all(bytes.as_ref()).is_ok()
     }
 }
 

@@ -3,22 +3,26 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::reply::Reply;
 use super::wait::PATIENCE;
 
-/// One connection.
+/// One connection, which does its work on a thread of its own. Dropping it closes the socket.
 pub struct Http2 {
-    runtime: Runtime,
+    runtime: Handle,
     send: SendRequest<Bytes>,
     ended: Arc<AtomicBool>,
+    leave: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Http2 {
@@ -36,7 +40,10 @@ impl Http2 {
             });
             send
         });
-        Self { runtime, send, ended }
+        let (handle, leave) = (runtime.handle().clone(), Arc::new(Notify::new()));
+        let left = Arc::clone(&leave);
+        let thread = std::thread::spawn(move || runtime.block_on(left.notified()));
+        Self { runtime: handle, send, ended, leave, thread: Some(thread) }
     }
 
     /// Sends the head of a request; the body is up to the caller.
@@ -77,6 +84,55 @@ impl Http2 {
         self.end(response).expect("an answer")
     }
 
+    /// The head of an answer, and its body.
+    ///
+    /// # Errors
+    /// The stream or the connection was reset.
+    pub fn head(&self, response: ResponseFuture) -> Result<(http::response::Parts, RecvStream), h2::Error> {
+        let head = async { tokio::time::timeout(PATIENCE, response).await.expect("a head in time") };
+        self.runtime.block_on(head).map(http::Response::into_parts)
+    }
+
+    /// The next data of a body, as much as there is; none at its end.
+    ///
+    /// # Errors
+    /// The stream or the connection was reset.
+    pub fn data(&self, body: &mut RecvStream) -> Result<Option<Bytes>, h2::Error> {
+        self.runtime.block_on(async {
+            let data = tokio::time::timeout(PATIENCE, body.data()).await.expect("data in time");
+            let Some(data) = data.transpose()? else { return Ok(None) };
+            body.flow_control().release_capacity(data.len())?;
+            Ok(Some(data))
+        })
+    }
+
+    /// Everything up to the end of a body.
+    ///
+    /// # Errors
+    /// The stream or the connection was reset.
+    pub fn rest(&self, body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
+        self.runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, read_all(body)).await.expect("an end in time") })
+    }
+
+    /// Sends data no faster than it is taken; false where it is not taken any more.
+    pub fn send(&self, stream: &mut SendStream<Bytes>, data: &[u8], ends: bool) -> bool {
+        self.runtime.block_on(async {
+            let mut data = Bytes::copy_from_slice(data);
+            while !data.is_empty() {
+                stream.reserve_capacity(data.len());
+                let capacity = std::future::poll_fn(|cx| stream.poll_capacity(cx));
+                let capacity = tokio::time::timeout(PATIENCE, capacity).await.expect("it is taken in time");
+                let Some(Ok(capacity)) = capacity else { return false };
+                let part = data.split_to(capacity.min(data.len()));
+                if stream.send_data(part, ends && data.is_empty()).is_err() {
+                    return false;
+                }
+            }
+            true
+        })
+    }
+
     /// How many streams the server takes at once.
     pub fn max_streams(&self) -> usize {
         self.send.current_max_send_streams()
@@ -90,6 +146,15 @@ impl Http2 {
     /// Lets the connection do its work for a moment of its own.
     pub fn settle(&self) {
         self.runtime.block_on(async { tokio::time::sleep(std::time::Duration::from_millis(20)).await });
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.leave.notify_one();
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the client did not panic");
+        }
     }
 }
 

@@ -227,6 +227,7 @@ async fn play(
             }
             // The stream stays as it is; dropping it would reset it first.
             Step::Abort(reason) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 let _ = say.send(Word::Abort(reason));
                 std::future::pending().await
             }

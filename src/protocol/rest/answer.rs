@@ -62,12 +62,10 @@ pub(super) fn whole(
     trailers: HeaderMap,
     is_head: bool,
 ) -> Response<ReplyBody> {
-    let bodiless =
-        matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = if bodiless {
-        headers.remove(header::CONTENT_TYPE);
-        ReplyBody::empty()
-    } else if is_head {
+    if is_bodiless(status) {
+        return without_body(status, headers);
+    }
+    let body = if is_head {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(data.len()));
         ReplyBody::empty()
     } else {
@@ -81,6 +79,19 @@ pub(super) fn whole(
         ReplyBody::with_trailers(data, trailers)
     };
     with_head(status, headers, body)
+}
+
+/// Statuses that never have a body (RFC 9110, section 6.4.1; 205 has an empty one).
+pub(super) fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// An answer that is a head alone. What a `HEAD` tells of the body that a `GET` would have stays in it.
+pub(super) fn without_body(status: StatusCode, mut headers: HeaderMap) -> Response<ReplyBody> {
+    if is_bodiless(status) {
+        headers.remove(header::CONTENT_TYPE);
+    }
+    with_head(status, headers, ReplyBody::empty())
 }
 
 pub(super) fn with_head(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {

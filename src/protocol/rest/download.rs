@@ -39,8 +39,6 @@ pub(super) struct Download {
     /// What the client still sends.
     pub upload: Option<Upload>,
     pub shape: Shape,
-    /// A message that came before the status was sent.
-    pub first: Option<Bytes>,
     pub request_id: Option<String>,
     pub deadline: Option<Pin<Box<Sleep>>>,
     pub silence: Option<Silence>,
@@ -155,11 +153,6 @@ impl Download {
 
     /// Takes messages for as long as they are there and the piece is small.
     fn gather(&mut self, cx: &mut Context<'_>) -> Step {
-        if let Some(first) = self.first.take()
-            && let Err(fault) = self.write(first)
-        {
-            return Step::Failed(fault);
-        }
         while self.out.len() < PIECE {
             let Some(replies) = &mut self.replies else { return Step::Ended };
             match replies.poll_message(cx) {
@@ -184,7 +177,11 @@ impl Download {
         Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.out).into()))))
     }
 
-    fn write(&mut self, message: Bytes) -> Result<(), Fault> {
+    /// Adds one message to the piece.
+    ///
+    /// # Errors
+    /// A message that its own schema can't read.
+    pub(super) fn write(&mut self, message: Bytes) -> Result<(), Fault> {
         let out = &mut self.out;
         match &mut self.shape {
             Shape::Framed(framer) => {

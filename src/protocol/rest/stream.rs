@@ -140,10 +140,15 @@ impl Started {
         if self.wants.form == StreamForm::Events {
             headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
         }
-        if self.wants.is_head {
-            return Ok(answer::with_head(status, headers, ReplyBody::empty()));
+        if self.wants.is_head || answer::is_bodiless(status) {
+            return Ok(answer::without_body(status, headers));
         }
-        Ok(answer::with_head(status, headers, ReplyBody::live(self.download(first, shape))))
+        let mut download = self.download(shape);
+        if let Some(first) = first {
+            // A first message that can't be read is a failure at once, too.
+            download.write(first)?;
+        }
+        Ok(answer::with_head(status, headers, ReplyBody::live(download)))
     }
 
     fn shape(&self, first: Option<&Bytes>) -> Result<(Shape, HeaderValue), Fault> {
@@ -161,7 +166,7 @@ impl Started {
         Ok((Shape::Raw, answer::raw_type(&content_type)))
     }
 
-    fn download(self, first: Option<Bytes>, shape: Shape) -> Download {
+    fn download(self, shape: Shape) -> Download {
         let silence = match &shape {
             Shape::Framed(framer) if framer.heartbeat().is_some() => {
                 Some(Silence::new(self.exchange.settings.streams.heartbeat))
@@ -181,7 +186,6 @@ impl Started {
             replies: Some(self.replies),
             upload: self.upload,
             shape,
-            first,
             request_id: self.wants.request_id,
             deadline: self.wants.deadline.map(|deadline| Box::pin(sleep_until(deadline))),
             silence,
