@@ -65,31 +65,67 @@ impl Silence {
     }
 }
 
-/// A backend that sends message by message, as fast as it can, pauses after each of them: what comes next is on its way.
-/// One turn of the scheduler, which looks at the sockets, tells such a pause from one that is meant, and saves a write for
-/// most messages.
+/// Tells whether the backend pauses, or is only about to send the next message of many.
+///
+/// A first message, and one after a while, waits for one turn of the scheduler, which looks at the sockets. In a burst each
+/// message would cost a read of its own, a write of its own, and the client's read; there a pause is a millisecond.
 #[derive(Default)]
 pub(super) struct Pause {
-    turn: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// How much there was to send when the turn began.
-    seen: usize,
+    wait: Option<Wait>,
+    /// When something was handed over last.
+    last: Option<Instant>,
 }
 
+enum Wait {
+    /// And how much there was to send when it began.
+    Turn(Pin<Box<dyn Future<Output = ()> + Send>>, usize),
+    Burst(Pin<Box<Sleep>>),
+    /// The pause of a burst is over; what came meanwhile is to be taken along.
+    Due,
+}
+
+/// What comes this soon after the last piece belongs to a burst.
+const BURST: Duration = Duration::from_millis(2);
+const BURST_PAUSE: Duration = Duration::from_millis(1);
+
 impl Pause {
-    /// Ready once a turn has brought nothing new.
+    /// Ready when it is time to hand over what is there.
     fn poll(&mut self, cx: &mut Context<'_>, there: usize) -> Poll<()> {
         loop {
-            let Some(turn) = &mut self.turn else {
-                self.seen = there;
-                self.turn = Some(Box::pin(tokio::task::yield_now()));
-                continue;
-            };
-            ready!(turn.as_mut().poll(cx));
-            self.turn = None;
-            if self.seen == there {
-                return Poll::Ready(());
+            match &mut self.wait {
+                None => {
+                    let now = Instant::now();
+                    let in_burst = self.last.is_some_and(|last| now < last + BURST);
+                    self.wait = Some(if in_burst {
+                        Wait::Burst(Box::pin(tokio::time::sleep_until(now + BURST_PAUSE)))
+                    } else {
+                        Wait::Turn(Box::pin(tokio::task::yield_now()), there)
+                    });
+                }
+                Some(Wait::Burst(sleep)) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    self.wait = Some(Wait::Due);
+                }
+                Some(Wait::Due) => return Poll::Ready(()),
+                Some(Wait::Turn(turn, seen)) => {
+                    ready!(turn.as_mut().poll(cx));
+                    if *seen == there {
+                        return Poll::Ready(());
+                    }
+                    self.wait = None;
+                }
             }
         }
+    }
+
+    /// Whether a burst is to be left alone for now, so that its messages wake nobody one by one.
+    fn holds(&mut self, cx: &mut Context<'_>) -> bool {
+        matches!(self.wait, Some(Wait::Burst(_))) && self.poll(cx, 0).is_pending()
+    }
+
+    fn over(&mut self) {
+        self.wait = None;
+        self.last = Some(Instant::now());
     }
 }
 
@@ -110,6 +146,7 @@ impl LiveBody for Download {
         }
         let step = match self.poll_limits(cx) {
             Poll::Ready(fault) => Step::Failed(fault),
+            Poll::Pending if self.pause.holds(cx) => return Poll::Pending,
             Poll::Pending => self.gather(cx),
         };
         match step {
@@ -170,11 +207,14 @@ impl Download {
     }
 
     fn hand_over(&mut self) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        self.pause = Pause::default();
+        self.pause.over();
         if let Some(silence) = &mut self.silence {
             silence.broken();
         }
-        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.out).into()))))
+        // A full piece is followed by another one, as a rule.
+        let room = if self.out.len() < PIECE { 0 } else { self.out.capacity().min(2 * PIECE) };
+        let piece = std::mem::replace(&mut self.out, Vec::with_capacity(room));
+        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
     }
 
     /// Adds one message to the piece.
