@@ -25,8 +25,6 @@ pub enum Kind {
     Incomplete,
     /// The client did not send its body in time.
     SlowClient,
-    /// The method can't be reached in this way.
-    Unsupported,
     /// The deadline passed.
     Deadline,
     /// No connection to a backend.
@@ -48,7 +46,7 @@ impl Kind {
         match self {
             Self::Backend => Code::Unknown,
             Self::NoRoute => Code::NotFound,
-            Self::WrongMethod | Self::Unsupported => Code::Unimplemented,
+            Self::WrongMethod => Code::Unimplemented,
             Self::BadRequest | Self::UrlTooLong | Self::MediaType => Code::InvalidArgument,
             Self::TooLarge | Self::ReplyTooLarge => Code::ResourceExhausted,
             Self::Incomplete => Code::Cancelled,
@@ -72,7 +70,6 @@ impl Kind {
             Self::Backend
             | Self::NoRoute
             | Self::BadRequest
-            | Self::Unsupported
             | Self::Deadline
             | Self::Unreachable
             | Self::Lost
@@ -93,7 +90,7 @@ impl Kind {
             | Self::MediaType
             | Self::Incomplete
             | Self::SlowClient => Origin::Client,
-            Self::Unsupported | Self::Bug => Origin::Gateway,
+            Self::Bug => Origin::Gateway,
             Self::Backend
             | Self::Deadline
             | Self::Unreachable

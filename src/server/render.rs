@@ -14,8 +14,8 @@ use tower::{Layer, Service};
 use super::resolve::Routed;
 use crate::fault::{Fault, Kind};
 use crate::policy::Method;
+use crate::protocol::Reply;
 use crate::protocol::rest::ErrorRenderer;
-use crate::protocol::{Protocol, Reply};
 use crate::telemetry::{Metrics, REQUEST_ID};
 
 /// An answer, and what is told of it.
@@ -67,12 +67,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let protocol = Protocol::detect(request.headers());
         let is_head = request.method() == HttpMethod::HEAD;
         let request_id = request.headers().get(&REQUEST_ID).cloned();
         RenderFuture {
             inner: self.inner.call(request),
-            protocol,
             is_head,
             request_id,
             shared: Arc::clone(&self.shared),
@@ -84,7 +82,6 @@ pin_project! {
     pub(super) struct RenderFuture<F> {
         #[pin]
         inner: F,
-        protocol: Protocol,
         is_head: bool,
         request_id: Option<HeaderValue>,
         shared: Arc<Renderers>,
@@ -114,9 +111,7 @@ where
             Err(mut fault) => {
                 let id = this.request_id.as_ref().and_then(|id| id.to_str().ok());
                 let schema = this.inner.method().map(|method| &method.output.set);
-                let response = match this.protocol {
-                    Protocol::Rest => this.shared.rest.render(&mut fault, id, schema, *this.is_head),
-                };
+                let response = this.shared.rest.render(&mut fault, id, schema, *this.is_head);
                 Rendered { response, fault: Some(fault) }
             }
         }))

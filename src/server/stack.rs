@@ -75,7 +75,7 @@ where
     ServiceBuilder::new()
         // Outermost: it must see every request and every answer, whatever happens between.
         .layer(Observe::new(Arc::clone(&shared.observer)))
-        // Knows the client's protocol; every fault from below ends here, so nothing below renders.
+        // Every fault from below ends here, so nothing below renders.
         .layer(Render::new(Arc::clone(&shared.errors), Arc::clone(&shared.metrics)))
         // Refuses by the head alone, before a route is looked for.
         .layer(Edge::new(shared.max_url))
