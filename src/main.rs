@@ -6,7 +6,8 @@ use clap::Parser;
 
 use transom::cli::{Cli, Command, check, flags, report, routes, serve};
 
-/// Calls allocate and free many small things on one thread each, which this allocator does in half the time.
+/// Calls allocate and free many small things on one thread each; this allocator takes a tenth off the instructions of a
+/// small one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
