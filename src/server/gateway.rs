@@ -74,26 +74,3 @@ where
         Box::pin(stack(&self.shared).call(request))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[test]
-    fn sizes() {
-        let text = "listeners: { a: { address: '127.0.0.1:0' } }\nschema: { descriptors: [descriptors/bookstore.binpb] }\nupstreams: { b: { endpoints: ['http://127.0.0.1:1'] } }\naccess_log: off\n";
-        let (settings, _) =
-            crate::config::parse(text, std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/x.yaml")))
-                .unwrap();
-        let (gateway, _) = Gateway::new(&settings).unwrap();
-        let future = stack(&gateway.shared).call(Request::new(axum::body::Body::empty()));
-        eprintln!(
-            "future {} observed {} request {} observation {} reply {} observed {}",
-            std::mem::size_of_val(&future),
-            std::mem::size_of::<Observed>(),
-            std::mem::size_of::<Request<axum::body::Body>>(),
-            std::mem::size_of::<crate::telemetry::Observation>(),
-            std::mem::size_of::<crate::protocol::ReplyBody>(),
-            std::mem::size_of::<crate::policy::Call<hyper::body::Incoming>>()
-        );
-    }
-}
