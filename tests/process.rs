@@ -300,9 +300,14 @@ fn the_access_log_has_one_line_a_call() {
                 assert!(matches!(place, Place::Nowhere), "{yaml}: {all}");
                 continue;
             };
-            assert!(good.contains(" status=200 code=OK method=GET path=/g rpc=t.S/Get upstream="), "{good}");
             assert!(
-                bad.contains(" status=400 code=INVALID_ARGUMENT method=GET path=/g rpc=t.S/Get"),
+                good.contains(" status=200 code=OK method=GET path=/g protocol=rest rpc=t.S/Get upstream="),
+                "{good}"
+            );
+            assert!(
+                bad.contains(
+                    " status=400 code=INVALID_ARGUMENT method=GET path=/g protocol=rest rpc=t.S/Get"
+                ),
                 "{bad}"
             );
             assert!(bad.contains(" reason=UNKNOWN_PARAMETER origin=client"), "{bad}");

@@ -56,6 +56,28 @@ impl Kind {
         }
     }
 
+    /// The code in protocols whose paths name RPCs: there a path without a route is a method that nobody implements.
+    #[must_use]
+    pub const fn rpc_code(self) -> Code {
+        match self {
+            Self::NoRoute => Code::Unimplemented,
+            Self::Backend
+            | Self::WrongMethod
+            | Self::BadRequest
+            | Self::TooLarge
+            | Self::UrlTooLong
+            | Self::MediaType
+            | Self::Incomplete
+            | Self::SlowClient
+            | Self::Deadline
+            | Self::Unreachable
+            | Self::Lost
+            | Self::BadReply
+            | Self::ReplyTooLarge
+            | Self::Bug => self.code(),
+        }
+    }
+
     /// The HTTP status, where it isn't the one of the code.
     #[must_use]
     pub const fn http_status(self) -> Option<StatusCode> {

@@ -167,6 +167,15 @@ impl Fault {
         self.0.code
     }
 
+    /// The code in protocols whose paths name RPCs.
+    #[must_use]
+    pub fn rpc_code(&self) -> Code {
+        match self.0.kind {
+            Kind::Backend | Kind::BadReply => self.0.code,
+            kind => kind.rpc_code(),
+        }
+    }
+
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind

@@ -42,10 +42,57 @@ impl Method {
     }
 }
 
-/// An RPC, and how the request is bound to it.
+/// The client's protocol, as the head of its request tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// JSON over HTTP, as `google.api.http` rules describe it.
+    Rest,
+    /// gRPC over HTTP/2. Its messages pass as they are, whatever they are encoded in.
+    Grpc,
+}
+
+impl Protocol {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// Whether each message of a request has a length of its own before it.
+    #[must_use]
+    pub const fn is_framed(self) -> bool {
+        match self {
+            Self::Rest => false,
+            Self::Grpc => true,
+        }
+    }
+}
+
+/// An RPC, and the way that the request took to it.
 pub struct Resolved {
     pub method: Arc<Method>,
-    pub bound: Bound,
+    pub way: Way,
+}
+
+/// What a protocol's exchange needs to know of the request's path.
+pub enum Way {
+    /// By an HTTP binding.
+    Rest(Bound),
+    /// By the RPC's own path.
+    Grpc,
+}
+
+impl Way {
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Rest(_) => Protocol::Rest,
+            Self::Grpc => Protocol::Grpc,
+        }
+    }
 }
 
 /// The HTTP binding that matched, and where its variables are in the path.

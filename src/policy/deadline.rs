@@ -19,7 +19,7 @@ type Reader = fn(&str) -> Option<Duration>;
 
 /// What a client may ask for, by header, in the order in which they are looked for.
 const HEADERS: [(HeaderName, Reader); 3] = [
-    (HeaderName::from_static("grpc-timeout"), grpc_timeout),
+    (GRPC_TIMEOUT, grpc_timeout),
     (HeaderName::from_static("connect-timeout-ms"), connect_timeout),
     (HeaderName::from_static("x-server-timeout"), server_timeout),
 ];
@@ -165,9 +165,19 @@ fn server_timeout(text: &str) -> Option<Duration> {
     Some(whole + Duration::from_nanos(nanos))
 }
 
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Tells the backend what is left of a call's time.
+pub fn put_timeout(headers: &mut HeaderMap, deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        let left = deadline.saturating_duration_since(Instant::now());
+        headers.insert(GRPC_TIMEOUT, grpc_timeout_value(left));
+    }
+}
+
 /// `left` as the value of `grpc-timeout`: rounded down to three digits, never nothing.
 #[must_use]
-pub fn grpc_timeout_value(left: Duration) -> HeaderValue {
+fn grpc_timeout_value(left: Duration) -> HeaderValue {
     const MOST: u128 = 99_999_999;
     let left = rounded(left);
     let (number, unit) =

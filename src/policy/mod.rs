@@ -13,8 +13,8 @@ mod size;
 mod vet;
 
 pub use admit::{Admit, Admitted};
-pub use call::{Bound, Call, Method, Resolved};
-pub use deadline::{Deadline, DeadlineFuture, grpc_timeout_value};
+pub use call::{Bound, Call, Method, Protocol, Resolved, Way};
+pub use deadline::{Deadline, DeadlineFuture, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
 pub use settings::Rule;
 pub use size::{BodySize, BodySizeFuture};

@@ -52,7 +52,8 @@ where
 
     fn call(&mut self, mut call: Call<B>) -> Self::Future {
         let max = call.resolved.method.max_body.unwrap_or(self.listener_max);
-        let is_whole = !call.resolved.method.client_streaming;
+        // Messages in frames are measured one by one.
+        let is_whole = !call.resolved.method.client_streaming && !call.resolved.way.protocol().is_framed();
         if is_whole && call.body.size_hint().lower() > max as u64 {
             return BodySizeFuture::Refused { fault: Some(Fault::body_too_large(max)) };
         }

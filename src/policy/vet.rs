@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::admit::Admitted;
 use super::call::Method;
 use crate::fault::Fault;
-use crate::upstream::{Outgoing, Replies, Sender, UnaryReply};
+use crate::upstream::{Incoming, Outgoing, Replies, Sender, UnaryReply};
 
 /// A call whose message may be sent.
 pub struct Cleared {
@@ -52,5 +52,16 @@ impl Cleared {
     ) -> Result<(Sender, Replies), Fault> {
         let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
         self.method.upstream.stream(worker, call).await
+    }
+
+    /// Begins a call whose messages pass as they come.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn pass(self, worker: usize, headers: HeaderMap) -> Result<(Sender, Incoming), Fault> {
+        let is_unary = self.method.is_unary();
+        let max_reply = usize::MAX;
+        let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
+        self.method.upstream.pass(worker, call, is_unary).await
     }
 }

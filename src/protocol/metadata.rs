@@ -105,6 +105,47 @@ impl Listed {
     }
 }
 
+/// Makes the headers of a gRPC request its metadata, in place: all stay but those of one connection, and time-outs, which
+/// are counted down.
+pub(super) fn from_grpc_request(mut headers: HeaderMap) -> HeaderMap {
+    let listed = Listed::of(&headers);
+    let leaving_out: SmallVec<[HeaderName; 4]> = headers
+        .keys()
+        .filter(|name| {
+            is_hop_by_hop(name)
+                || **name == header::HOST
+                || **name == header::CONTENT_LENGTH
+                || **name == header::EXPECT
+                || is_timeout(name.as_str())
+                || matches!(name.as_str(), "grpc-timeout" | "grpc-previous-rpc-attempts")
+                || listed.contains(name)
+        })
+        .cloned()
+        .collect();
+    for name in &leaving_out {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// Makes a backend's metadata the headers or trailers of a gRPC answer, in place.
+pub(super) fn into_grpc_response(mut headers: HeaderMap) -> HeaderMap {
+    let leaving_out: SmallVec<[HeaderName; 4]> = headers
+        .keys()
+        .filter(|name| {
+            is_hop_by_hop(name)
+                || **name == header::CONTENT_LENGTH
+                || **name == header::DATE
+                || **name == header::SERVER
+        })
+        .cloned()
+        .collect();
+    for name in &leaving_out {
+        headers.remove(name);
+    }
+    headers
+}
+
 /// Makes a backend's metadata the headers of an answer, in place.
 pub(super) fn into_response(mut headers: HeaderMap) -> HeaderMap {
     let leaving_out: SmallVec<[HeaderName; 8]> =

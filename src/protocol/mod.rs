@@ -1,11 +1,66 @@
-//! The protocols of clients: each turns a request into messages and the answer, or a [`crate::fault::Fault`], back.
+//! The protocols of clients: each turns a request into messages and the answer, or a [`Fault`], back.
 
 mod body;
+mod detect;
+pub mod grpc;
 mod metadata;
 mod read;
 pub mod rest;
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http_body::Body;
+
 pub use body::{Aborted, BoxError, LiveBody, ReplyBody};
+pub use detect::detect;
+
+use crate::codec::PlanSet;
+use crate::fault::Fault;
+use crate::policy::{Admitted, Protocol, Way};
 
 /// The answer to a request.
 pub type Reply = http::Response<ReplyBody>;
+
+/// What carries an admitted call, by the client's protocol.
+pub struct Exchanges {
+    pub rest: Arc<rest::Exchange>,
+    pub grpc: grpc::Exchange,
+}
+
+impl Exchanges {
+    /// Reads the request, calls the backend, and gives its answer.
+    ///
+    /// # Errors
+    /// A request that can't be understood, and whatever the backend fails with.
+    pub async fn run<B>(&self, admitted: Admitted<B>) -> Result<Reply, Fault>
+    where
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<BoxError> + Send,
+    {
+        match &admitted.call().resolved.way {
+            Way::Rest(bound) => {
+                let bound = bound.clone();
+                self.rest.run(bound, admitted).await
+            }
+            Way::Grpc => self.grpc.run(admitted).await,
+        }
+    }
+}
+
+/// A fault as the client's protocol tells it.
+#[must_use]
+pub fn render(
+    protocol: Protocol,
+    rest: &rest::ErrorRenderer,
+    fault: &mut Fault,
+    request_id: Option<&str>,
+    schema: Option<&Arc<PlanSet>>,
+    is_head: bool,
+) -> Reply {
+    match protocol {
+        Protocol::Rest => rest.render(fault, request_id, schema, is_head),
+        Protocol::Grpc => grpc::render(fault, request_id, HeaderValue::from_static("application/grpc")),
+    }
+}

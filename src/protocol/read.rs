@@ -53,17 +53,12 @@ where
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 let more = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
-                tokio::time::timeout(patience, more).await.map_err(|_| {
-                    Fault::new(Kind::SlowClient, "BODY_TIMEOUT", "the request's body did not come in time")
-                })?
+                tokio::time::timeout(patience, more).await.map_err(|_| too_slow())?
             }
         };
         match frame {
             None => return Ok(None),
-            Some(Err(error)) => {
-                let message = "the request's body ended before it was whole";
-                return Err(Fault::new(Kind::Incomplete, "INCOMPLETE_BODY", message).because(error));
-            }
+            Some(Err(error)) => return Err(cut_off().because(error)),
             // Trailers of a request mean nothing in REST.
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
@@ -72,4 +67,14 @@ where
             }
         }
     }
+}
+
+/// A client that let a piece of its body wait for too long.
+pub(super) fn too_slow() -> Fault {
+    Fault::new(Kind::SlowClient, "BODY_TIMEOUT", "the request's body did not come in time")
+}
+
+/// A body that ended in the middle.
+pub(super) fn cut_off() -> Fault {
+    Fault::new(Kind::Incomplete, "INCOMPLETE_BODY", "the request's body ended before it was whole")
 }

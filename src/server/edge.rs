@@ -4,9 +4,9 @@ use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use http::Request;
 use tower::{Layer, Service};
 
+use super::resolve::Detected;
 use crate::fault::{Fault, Kind};
 use crate::protocol::Reply;
 
@@ -34,9 +34,9 @@ pub(super) struct EdgeService<S> {
     max_url: usize,
 }
 
-impl<S, B> Service<Request<B>> for EdgeService<S>
+impl<S, B> Service<Detected<B>> for EdgeService<S>
 where
-    S: Service<Request<B>, Response = Reply, Error = Fault>,
+    S: Service<Detected<B>, Response = Reply, Error = Fault>,
 {
     type Response = Reply;
     type Error = Fault;
@@ -46,13 +46,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let length = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
+    fn call(&mut self, detected: Detected<B>) -> Self::Future {
+        let length = detected.request.uri().path_and_query().map_or(0, |url| url.as_str().len());
         if length > self.max_url {
             let message = format!("path and query are longer than {} bytes", self.max_url);
             let fault = Fault::new(Kind::UrlTooLong, "URL_TOO_LONG", message);
             return Either::Right(ready(Err(fault)));
         }
-        Either::Left(self.inner.call(request))
+        Either::Left(self.inner.call(detected))
     }
 }

@@ -83,6 +83,9 @@ where
         let busy = self.client.as_ref().map(|client| client.watch.begin());
         // It is resolved when this returns, though nothing of it is done.
         let inner = self.inner.call(request);
+        if let Some(protocol) = inner.protocol() {
+            observation.speaks(protocol.as_str());
+        }
         if let Some(method) = inner.method() {
             observation.is_of(Arc::clone(&method.stats), Arc::clone(method.upstream.name()));
         }

@@ -11,11 +11,11 @@ use http::{HeaderValue, Method as HttpMethod, Request};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::resolve::Routed;
+use super::resolve::{Detected, Routed};
 use crate::fault::{Fault, Kind};
-use crate::policy::Method;
-use crate::protocol::Reply;
+use crate::policy::{Method, Protocol};
 use crate::protocol::rest::ErrorRenderer;
+use crate::protocol::{Reply, detect, render};
 use crate::telemetry::{Metrics, REQUEST_ID};
 
 /// An answer, and what is told of it.
@@ -55,7 +55,7 @@ pub(super) struct RenderService<S> {
 
 impl<S, B> Service<Request<B>> for RenderService<S>
 where
-    S: Service<Request<B>, Response = Reply, Error = Fault, Future: Routed>,
+    S: Service<Detected<B>, Response = Reply, Error = Fault, Future: Routed>,
 {
     type Response = Rendered;
     type Error = Infallible;
@@ -67,10 +67,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        let protocol = detect(&head);
+        let request = Request::from_parts(head, body);
         let is_head = request.method() == HttpMethod::HEAD;
         let request_id = request.headers().get(&REQUEST_ID).cloned();
         RenderFuture {
-            inner: self.inner.call(request),
+            inner: self.inner.call(Detected { protocol, request }),
+            protocol,
             is_head,
             request_id,
             shared: Arc::clone(&self.shared),
@@ -82,6 +86,7 @@ pin_project! {
     pub(super) struct RenderFuture<F> {
         #[pin]
         inner: F,
+        protocol: Protocol,
         is_head: bool,
         request_id: Option<HeaderValue>,
         shared: Arc<Renderers>,
@@ -111,7 +116,9 @@ where
             Err(mut fault) => {
                 let id = this.request_id.as_ref().and_then(|id| id.to_str().ok());
                 let schema = this.inner.method().map(|method| &method.output.set);
-                let response = this.shared.rest.render(&mut fault, id, schema, *this.is_head);
+                let rest = &this.shared.rest;
+                let protocol = this.inner.protocol().unwrap_or(*this.protocol);
+                let response = render(protocol, rest, &mut fault, id, schema, *this.is_head);
                 Rendered { response, fault: Some(fault) }
             }
         }))
@@ -121,6 +128,10 @@ where
 impl<F: Routed> Routed for RenderFuture<F> {
     fn method(&self) -> Option<&Arc<Method>> {
         self.inner.method()
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        Some(self.inner.protocol().unwrap_or(self.protocol))
     }
 }
 

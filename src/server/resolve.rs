@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use arc_swap::ArcSwap;
 use futures_util::future::Either;
 use http::header::{self, HeaderValue};
+use http::request::Parts;
 use http::{Method as HttpMethod, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::snapshot::Snapshot;
 use crate::fault::{Fault, Kind};
-use crate::policy::{Bound, Call, Method, Resolved};
+use crate::policy::{Bound, Call, Method, Protocol, Resolved, Way};
 use crate::protocol::{Reply, ReplyBody};
 use crate::route::{Lookup, Methods};
 
@@ -23,6 +24,15 @@ use crate::route::{Lookup, Methods};
 pub(super) trait Routed {
     /// None where no RPC was found.
     fn method(&self) -> Option<&Arc<Method>>;
+
+    /// None where nothing is known that the request's head did not say.
+    fn protocol(&self) -> Option<Protocol>;
+}
+
+/// A request whose protocol is known.
+pub(super) struct Detected<B> {
+    pub protocol: Protocol,
+    pub request: Request<B>,
 }
 
 #[derive(Clone)]
@@ -49,7 +59,7 @@ pub(super) struct ResolveService<S> {
     snapshots: Arc<ArcSwap<Snapshot>>,
 }
 
-impl<S, B> Service<Request<B>> for ResolveService<S>
+impl<S, B> Service<Detected<B>> for ResolveService<S>
 where
     S: Service<Call<B>, Response = Reply, Error = Fault>,
 {
@@ -62,33 +72,65 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, Detected { protocol, request }: Detected<B>) -> Self::Future {
         let (head, body) = request.into_parts();
         let snapshot = self.snapshots.load();
-        match snapshot.router().lookup(&head.method, head.uri.path()) {
-            Lookup::Found(found) => {
-                let method = Arc::clone(&found.value.method);
-                let binding = Arc::clone(&found.value.binding);
-                let bound = Bound { binding, captures: found.captures };
-                let resolved = Resolved { method: Arc::clone(&method), bound };
+        let found = match protocol {
+            Protocol::Rest => rest(&snapshot, &head),
+            Protocol::Grpc => rpc(&snapshot, &head).map(|method| Resolved { method, way: Way::Grpc }),
+        };
+        match found {
+            Ok(resolved) => {
+                let method = Arc::clone(&resolved.method);
+                let protocol = resolved.way.protocol();
                 let call = Call { resolved, head, body, max_body: 0, deadline: None };
-                ResolveFuture::Called { inner: self.inner.call(call), method }
+                ResolveFuture::Called { inner: self.inner.call(call), method, protocol }
             }
-            Lookup::WrongMethod(methods) if head.method == HttpMethod::OPTIONS => {
-                ResolveFuture::Answered { result: Some(Ok(options(&methods))) }
-            }
-            Lookup::WrongMethod(methods) => {
-                let message = format!("{} is not allowed here", head.method);
-                let fault =
-                    Fault::new(Kind::WrongMethod, "WRONG_METHOD", message).allowing(methods.to_string());
-                ResolveFuture::Answered { result: Some(Err(fault)) }
-            }
-            Lookup::Missing => {
-                let fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "there is nothing at this path");
-                ResolveFuture::Answered { result: Some(Err(fault)) }
-            }
+            Err(Unresolved::Answer(answer)) => ResolveFuture::Answered { result: Some(Ok(*answer)) },
+            Err(Unresolved::Fault(fault)) => ResolveFuture::Answered { result: Some(Err(fault)) },
         }
     }
+}
+
+/// What a request is told that reaches no RPC.
+enum Unresolved {
+    Answer(Box<Reply>),
+    Fault(Fault),
+}
+
+/// By a binding: path and method lead to an RPC and say how the request is made of them.
+fn rest(snapshot: &Snapshot, head: &Parts) -> Result<Resolved, Unresolved> {
+    match snapshot.router().lookup(&head.method, head.uri.path()) {
+        Lookup::Found(found) => {
+            let bound = Bound { binding: Arc::clone(&found.value.binding), captures: found.captures };
+            Ok(Resolved { method: Arc::clone(&found.value.method), way: Way::Rest(bound) })
+        }
+        Lookup::WrongMethod(methods) if head.method == HttpMethod::OPTIONS => {
+            Err(Unresolved::Answer(Box::new(options(&methods))))
+        }
+        Lookup::WrongMethod(methods) => Err(wrong_method(head, methods.to_string())),
+        Lookup::Missing => {
+            let fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "there is nothing at this path");
+            Err(Unresolved::Fault(fault))
+        }
+    }
+}
+
+/// By the RPC's own path, `/package.Service/Method`, in exactly this spelling.
+fn rpc(snapshot: &Snapshot, head: &Parts) -> Result<Arc<Method>, Unresolved> {
+    match snapshot.rpc(head.uri.path()) {
+        Some(method) if head.method == HttpMethod::POST => Ok(Arc::clone(method)),
+        Some(_) => Err(wrong_method(head, HttpMethod::POST.to_string())),
+        None => {
+            let fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "there is no such method");
+            Err(Unresolved::Fault(fault))
+        }
+    }
+}
+
+fn wrong_method(head: &Parts, allowed: String) -> Unresolved {
+    let message = format!("{} is not allowed here", head.method);
+    Unresolved::Fault(Fault::new(Kind::WrongMethod, "WRONG_METHOD", message).allowing(allowed))
 }
 
 fn options(methods: &Methods) -> Reply {
@@ -104,7 +146,7 @@ pin_project! {
     #[project = ResolveProjection]
     pub(super) enum ResolveFuture<F> {
         Answered { result: Option<Result<Reply, Fault>> },
-        Called { #[pin] inner: F, method: Arc<Method> },
+        Called { #[pin] inner: F, method: Arc<Method>, protocol: Protocol },
     }
 }
 
@@ -132,12 +174,26 @@ impl<F> Routed for ResolveFuture<F> {
             Self::Called { method, .. } => Some(method),
         }
     }
+
+    fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::Answered { .. } => None,
+            Self::Called { protocol, .. } => Some(*protocol),
+        }
+    }
 }
 
 impl<F: Routed, R> Routed for Either<F, Ready<R>> {
     fn method(&self) -> Option<&Arc<Method>> {
         match self {
             Self::Left(inner) => inner.method(),
+            Self::Right(_) => None,
+        }
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::Left(inner) => inner.protocol(),
             Self::Right(_) => None,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
+use rustc_hash::FxHashMap;
 
 use crate::codec::PlanSet;
 use crate::config::Settings;
@@ -29,7 +30,8 @@ pub(super) struct Route {
 pub struct Snapshot {
     generation: u64,
     router: Router<Route>,
-    methods: usize,
+    /// By `/package.Service/Method`. Only what is in the schema is a key, so a fast hash is safe.
+    rpcs: FxHashMap<Box<str>, Arc<Method>>,
     bindings: usize,
     example: Option<String>,
 }
@@ -44,7 +46,7 @@ impl Snapshot {
     /// How many RPCs there are.
     #[must_use]
     pub fn methods(&self) -> usize {
-        self.methods
+        self.rpcs.len()
     }
 
     /// How many HTTP bindings there are.
@@ -61,6 +63,11 @@ impl Snapshot {
 
     pub(super) fn router(&self) -> &Router<Route> {
         &self.router
+    }
+
+    /// The RPC with exactly this path.
+    pub(super) fn rpc(&self, path: &str) -> Option<&Arc<Method>> {
+        self.rpcs.get(path)
     }
 }
 
@@ -118,7 +125,7 @@ pub(super) fn build(
     problems.into_result(Snapshot {
         generation,
         router: router.build(),
-        methods: methods.iter().flatten().count(),
+        rpcs: methods.into_iter().flatten().map(|method| (method.path.as_str().into(), method)).collect(),
         bindings,
         example: example(schema),
     })

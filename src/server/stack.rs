@@ -16,8 +16,8 @@ use super::resolve::{Resolve, Routed};
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use crate::policy::{Admit, Admitted, BodySize, Deadline};
-use crate::protocol::BoxError;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
+use crate::protocol::{BoxError, Exchanges, grpc};
 use crate::telemetry::{Metrics, Observer};
 
 /// What all connections of one listener on one worker share.
@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub metrics: Arc<Metrics>,
     pub errors: Arc<ErrorRenderer>,
     pub snapshots: Arc<ArcSwap<Snapshot>>,
-    pub exchange: Arc<Exchange>,
+    pub exchanges: Arc<Exchanges>,
     pub max_url: usize,
     pub max_body: usize,
 }
@@ -39,6 +39,11 @@ impl Shared {
         snapshots: Arc<ArcSwap<Snapshot>>,
         worker: usize,
     ) -> Self {
+        let grpc = grpc::Exchange {
+            worker,
+            max_reply: settings.limits.message,
+            body_patience: settings.timeouts.body,
+        };
         let rest = RestSettings {
             request: settings.request.clone(),
             json: settings.json,
@@ -51,7 +56,10 @@ impl Shared {
             observer,
             errors: Arc::clone(&errors),
             snapshots,
-            exchange: Arc::new(Exchange { settings: rest, errors, worker }),
+            exchanges: Arc::new(Exchanges {
+                rest: Arc::new(Exchange { settings: rest, errors, worker }),
+                grpc,
+            }),
             max_url: settings.limits.url,
             max_body: settings.limits.body,
         }
@@ -71,7 +79,7 @@ where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    let exchange = Arc::clone(&shared.exchange);
+    let exchanges = Arc::clone(&shared.exchanges);
     ServiceBuilder::new()
         // Outermost: it must see every request and every answer, whatever happens between.
         .layer(Observe::new(Arc::clone(&shared.observer)))
@@ -89,7 +97,7 @@ where
         .layer(Admit)
         // Reads the body, translates, and calls the upstream.
         .service(service_fn(move |admitted: Admitted<B>| {
-            let exchange = Arc::clone(&exchange);
-            async move { exchange.run(admitted).await }
+            let exchanges = Arc::clone(&exchanges);
+            async move { exchanges.run(admitted).await }
         }))
 }

@@ -153,6 +153,7 @@ fn text_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     push_word(lines, " code=", outcome.code.map_or("OK", Code::name));
     push_word(lines, " method=", outcome.method);
     push_text(lines, " path=", outcome.path);
+    push_word(lines, " protocol=", outcome.protocol);
     if let Some(rpc) = outcome.rpc {
         push_word(lines, " rpc=", rpc);
     }
@@ -237,6 +238,7 @@ fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     put("code", outcome.code.map_or("OK", Code::name).into());
     put("method", outcome.method.into());
     put("path", outcome.path.into());
+    put("protocol", outcome.protocol.into());
     if let Some(rpc) = outcome.rpc {
         put("rpc", rpc.into());
     }
@@ -279,6 +281,7 @@ mod tests {
             code: Some(Code::NotFound),
             rpc: Some("a.B/C"),
             upstream: Some("u"),
+            protocol: "rest",
             fault,
             took: Duration::from_micros(1500),
             sent: 12,
@@ -296,8 +299,8 @@ mod tests {
         text_line(&mut line, &outcome(Some(&fault)));
         assert_eq!(
             String::from_utf8(line).unwrap(),
-            "time=1970-01-01T00:00:00.000Z status=404 code=NOT_FOUND method=GET path=\"/v1/a\\\" x=1\" rpc=a.B/C \
-             upstream=u reason=BACKEND_STATUS origin=backend cause=\"a\\nb\" us=1500 sent=12 request_id=r\n"
+            "time=1970-01-01T00:00:00.000Z status=404 code=NOT_FOUND method=GET path=\"/v1/a\\\" x=1\" protocol=rest \
+             rpc=a.B/C upstream=u reason=BACKEND_STATUS origin=backend cause=\"a\\nb\" us=1500 sent=12 request_id=r\n"
         );
     }
 

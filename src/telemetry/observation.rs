@@ -23,6 +23,7 @@ pub struct Observation {
     uri: Uri,
     peer: Option<Arc<str>>,
     request_id: HeaderValue,
+    protocol: &'static str,
     rpc: Option<(Arc<CallStats>, Arc<str>)>,
     status: u16,
     code: Option<Code>,
@@ -52,6 +53,8 @@ pub struct Outcome<'a> {
     /// `package.Service/Method`, once it was known.
     pub rpc: Option<&'a str>,
     pub upstream: Option<&'a str>,
+    /// The client's protocol.
+    pub protocol: &'static str,
     pub fault: Option<&'a FaultFacts>,
     pub took: Duration,
     /// Bytes of the answer's body that were handed to the connection.
@@ -78,6 +81,7 @@ impl Observation {
             uri,
             peer,
             request_id,
+            protocol: "",
             rpc: None,
             status: 499,
             code: Some(Code::Cancelled),
@@ -90,6 +94,11 @@ impl Observation {
     #[must_use]
     pub fn request_id(&self) -> &HeaderValue {
         &self.request_id
+    }
+
+    /// It is known which protocol the client speaks.
+    pub fn speaks(&mut self, protocol: &'static str) {
+        self.protocol = protocol;
     }
 
     /// It is known which RPC the call is, and which upstream serves it.
@@ -148,6 +157,7 @@ impl Drop for Observation {
                 code,
                 rpc: self.rpc.as_ref().map(|(stats, _)| stats.rpc()),
                 upstream: self.rpc.as_ref().map(|(_, upstream)| &**upstream),
+                protocol: self.protocol,
                 fault: self.fault.as_ref(),
                 took,
                 sent: self.sent,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::call::{Replies, Sender, UnaryReply};
 use super::connection::{Connection, Purpose, Target};
+use super::incoming::Incoming;
 use super::settings::UpstreamSettings;
 use super::status;
 use super::tls;
@@ -145,10 +146,10 @@ impl Cluster {
     /// # Errors
     /// The backend's status, or what kept it from giving one.
     pub async fn unary(&self, worker: usize, call: Outgoing, message: Bytes) -> Result<UnaryReply, Fault> {
-        let pool = self.pool(worker).ok_or_else(no_endpoint)?;
-        let (mut sender, mut replies) = open(pool.unary.choose()?, call).await?;
+        let max_reply = call.max_reply;
+        let (mut sender, reply) = self.open(Purpose::Unary, worker, call).await?;
         sender.send_last(message);
-        replies.only().await
+        Replies::new(reply, max_reply).only().await
     }
 
     /// Begins a call of a streaming method.
@@ -156,8 +157,36 @@ impl Cluster {
     /// # Errors
     /// No connection.
     pub async fn stream(&self, worker: usize, call: Outgoing) -> Result<(Sender, Replies), Fault> {
+        let max_reply = call.max_reply;
+        let (sender, reply) = self.open(Purpose::Streams, worker, call).await?;
+        Ok((sender, Replies::new(reply, max_reply)))
+    }
+
+    /// Begins a call whose messages pass as they come. `is_unary` says which of the connections it takes.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn pass(
+        &self,
+        worker: usize,
+        call: Outgoing,
+        is_unary: bool,
+    ) -> Result<(Sender, Incoming), Fault> {
+        self.open(if is_unary { Purpose::Unary } else { Purpose::Streams }, worker, call).await
+    }
+
+    async fn open(
+        &self,
+        purpose: Purpose,
+        worker: usize,
+        call: Outgoing,
+    ) -> Result<(Sender, Incoming), Fault> {
         let pool = self.pool(worker).ok_or_else(no_endpoint)?;
-        open(pool.streams.choose()?, call).await
+        let turns = match purpose {
+            Purpose::Unary => &pool.unary,
+            Purpose::Streams => &pool.streams,
+        };
+        open(turns.choose()?, call).await
     }
 }
 
@@ -175,11 +204,11 @@ impl Turns {
     }
 }
 
-async fn open(connection: &Connection, call: Outgoing) -> Result<(Sender, Replies), Fault> {
+async fn open(connection: &Connection, call: Outgoing) -> Result<(Sender, Incoming), Fault> {
     let (mut send, live) = connection.acquire().await?;
     let request = request(connection, call.path, call.headers)?;
     let (response, body) = send.send_request(request, false).map_err(|error| status::from_h2(&error))?;
-    Ok((Sender::new(body), Replies::new(response, live, call.max_reply, call.deadline)))
+    Ok((Sender::new(body), Incoming::new(response, live, call.deadline)))
 }
 
 fn no_endpoint() -> Fault {

@@ -112,8 +112,84 @@ impl Deframer {
     }
 }
 
+/// Walks over messages that pass untouched, wherever their bytes are cut: counts them, and measures each by its head.
+#[derive(Debug)]
+pub struct FrameWalk {
+    /// The largest message that may pass, in bytes.
+    max: usize,
+    head: [u8; FRAME_HEAD],
+    /// Bytes of the head that are here.
+    have: usize,
+    /// Bytes of the message that are still to come.
+    left: usize,
+    messages: u64,
+}
+
+/// What was found on a walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walked {
+    Fine,
+    /// A message says that it has so many bytes, which is more than may pass.
+    TooLarge(usize),
+    /// A flag that gRPC does not know.
+    BadFlag(u8),
+}
+
+impl FrameWalk {
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { max, head: [0; FRAME_HEAD], have: 0, left: 0, messages: 0 }
+    }
+
+    /// Walks over the next bytes.
+    pub fn step(&mut self, mut data: &[u8]) -> Walked {
+        while !data.is_empty() {
+            let skipped = self.left.min(data.len());
+            data = data.get(skipped..).unwrap_or_default();
+            self.left -= skipped;
+            if self.left > 0 {
+                break;
+            }
+            let count = (FRAME_HEAD - self.have).min(data.len());
+            let (head, rest) = data.split_at_checked(count).unwrap_or((data, &[]));
+            if let Some(room) = self.head.get_mut(self.have..self.have + count) {
+                room.copy_from_slice(head);
+            }
+            self.have += count;
+            data = rest;
+            if self.have < FRAME_HEAD {
+                break;
+            }
+            let [flag, length @ ..] = self.head;
+            let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+            if flag > 1 {
+                return Walked::BadFlag(flag);
+            }
+            if length > self.max {
+                return Walked::TooLarge(length);
+            }
+            (self.have, self.left) = (0, length);
+            self.messages += 1;
+        }
+        Walked::Fine
+    }
+
+    /// Whether all bytes so far belong to whole messages.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.have == 0 && self.left == 0
+    }
+
+    /// How many messages have begun.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+}
+
 /// What a broken reply becomes.
-pub(super) fn broken(why: &'static str) -> Fault {
+#[must_use]
+pub fn broken(why: &'static str) -> Fault {
     Fault::broken_backend(Code::Internal, "BAD_REPLY", "the backend's reply can't be read").because(why)
 }
 
@@ -157,6 +233,34 @@ mod tests {
                 assert_eq!(all(&pieces), want, "cuts {first}, {second}");
             }
         }
+    }
+
+    #[test]
+    fn a_walk_counts_messages_wherever_the_data_is_cut() {
+        let input: Vec<u8> = [&b"abc"[..], b"", b"a longer message"].iter().flat_map(|m| frame(m)).collect();
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                let mut walk = FrameWalk::new(16);
+                for piece in [&input[..first], &input[first..second], &input[second..]] {
+                    assert_eq!(walk.step(piece), Walked::Fine, "cuts {first}, {second}");
+                }
+                assert_eq!((walk.messages(), walk.is_between()), (3, true), "cuts {first}, {second}");
+            }
+        }
+        // Between messages is only where one ends.
+        let ends = [0, 8, 13, 34];
+        for cut in 0..=input.len() {
+            let mut walk = FrameWalk::new(16);
+            walk.step(&input[..cut]);
+            assert_eq!(walk.is_between(), ends.contains(&cut), "cut {cut}");
+        }
+    }
+
+    #[test]
+    fn a_walk_stops_at_what_may_not_pass() {
+        assert_eq!(FrameWalk::new(2).step(&frame(b"abc")), Walked::TooLarge(3));
+        assert_eq!(FrameWalk::new(3).step(&frame(b"abc")), Walked::Fine);
+        assert_eq!(FrameWalk::new(3).step(b"\x80\0\0\0\x01a"), Walked::BadFlag(0x80));
     }
 
     #[test]

@@ -8,11 +8,13 @@ mod call;
 mod cluster;
 mod connection;
 mod frame;
+mod incoming;
 mod settings;
 mod status;
 mod tls;
 
 pub use call::{Closed, Replies, Sender, UnaryReply};
 pub use cluster::{Cluster, Clusters, Outgoing};
-pub use frame::{FRAME_HEAD, finish_frame, start_frame};
+pub use frame::{FRAME_HEAD, FrameWalk, Walked, broken, finish_frame, start_frame};
+pub use incoming::Incoming;
 pub use settings::{Endpoint, Roots, TlsSettings, UpstreamSettings};

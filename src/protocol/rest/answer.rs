@@ -6,11 +6,10 @@ use http::{Response, StatusCode};
 use tokio::time::Instant;
 
 use crate::fault::Fault;
-use crate::policy::grpc_timeout_value;
+use crate::policy::put_timeout;
 use crate::protocol::body::ReplyBody;
 use crate::protocol::metadata;
 
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const APPLICATION_GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const TE_TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 pub(super) const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -29,10 +28,7 @@ pub(super) fn outgoing(headers: HeaderMap, deadline: Option<Instant>) -> Result<
     let mut headers = metadata::from_request(headers)?;
     headers.insert(header::TE, TE_TRAILERS);
     headers.insert(header::CONTENT_TYPE, APPLICATION_GRPC);
-    if let Some(deadline) = deadline {
-        let left = deadline.saturating_duration_since(Instant::now());
-        headers.insert(GRPC_TIMEOUT, grpc_timeout_value(left));
-    }
+    put_timeout(&mut headers, deadline);
     Ok(headers)
 }
 

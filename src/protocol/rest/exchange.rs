@@ -69,19 +69,22 @@ impl Exchange {
     ///
     /// # Errors
     /// A request that can't be understood, and whatever the backend fails with.
-    pub async fn run<B>(self: &Arc<Self>, admitted: Admitted<B>) -> Result<Response<ReplyBody>, Fault>
+    pub async fn run<B>(
+        self: &Arc<Self>,
+        bound: Bound,
+        admitted: Admitted<B>,
+    ) -> Result<Response<ReplyBody>, Fault>
     where
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<BoxError> + Send,
     {
         if !admitted.call().resolved.method.is_unary() {
             // Boxed, so that the future of a unary call is no larger than it has to be.
-            return Box::pin(stream::run(Arc::clone(self), admitted)).await;
+            return Box::pin(stream::run(Arc::clone(self), bound, admitted)).await;
         }
         let (mut admitted, body) = admitted.split();
         let call = admitted.call_mut();
-        let binding = Arc::clone(&call.resolved.bound.binding);
-        let Built { message, wishes } = self.only_message(call, body).await?;
+        let Built { message, wishes } = self.only_message(call, &bound, body).await?;
 
         let wants_trailers = accepts_trailers(&call.head.headers);
         let is_head = call.head.method == HttpMethod::HEAD;
@@ -89,16 +92,21 @@ impl Exchange {
         let reply = Cleared::without_rules(admitted)
             .unary(self.worker, headers, message, self.settings.max_reply)
             .await?;
-        self.only_answer(&binding, reply, &wishes, wants_trailers, is_head)
+        self.only_answer(&bound.binding, reply, &wishes, wants_trailers, is_head)
     }
 
     /// The one message of a call whose method takes one.
-    pub(super) async fn only_message<B>(&self, call: &Call<()>, body: B) -> Result<Built, Fault>
+    pub(super) async fn only_message<B>(
+        &self,
+        call: &Call<()>,
+        bound: &Bound,
+        body: B,
+    ) -> Result<Built, Fault>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError> + Send,
     {
-        let Bound { binding, captures } = &call.resolved.bound;
+        let Bound { binding, captures } = bound;
         let body = self.whole_body(binding.body, body, call.max_body).await?;
         let (path, query) = (call.head.uri.path(), call.head.uri.query());
         let (input, rules) = (&call.resolved.method.input, &self.settings.request);

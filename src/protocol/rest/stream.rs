@@ -18,7 +18,7 @@ use super::framing::{Framer, StreamForm};
 use super::media;
 use super::upload::{Source, Upload, send_all};
 use crate::fault::Fault;
-use crate::policy::{Admitted, Cleared, Method};
+use crate::policy::{Admitted, Bound, Cleared, Method};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
@@ -54,17 +54,18 @@ enum Request<B> {
 /// Begins the call and waits until its status is known: by the first message, the end, or a failure.
 pub(super) async fn run<B>(
     exchange: Arc<Exchange>,
+    bound: Bound,
     admitted: Admitted<B>,
 ) -> Result<Response<ReplyBody>, Fault>
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    let started = start(exchange, admitted).await?;
+    let started = start(exchange, bound, admitted).await?;
     if started.method.server_streaming { started.streamed().await } else { started.single().await }
 }
 
-async fn start<B>(exchange: Arc<Exchange>, admitted: Admitted<B>) -> Result<Started, Fault>
+async fn start<B>(exchange: Arc<Exchange>, bound: Bound, admitted: Admitted<B>) -> Result<Started, Fault>
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<BoxError> + Send,
@@ -72,7 +73,6 @@ where
     let (mut admitted, body) = admitted.split();
     let call = admitted.call_mut();
     let method = Arc::clone(&call.resolved.method);
-    let bound = call.resolved.bound.clone();
     let binding = Arc::clone(&bound.binding);
     let wants = Wants {
         trailers: accepts_trailers(&call.head.headers),
@@ -96,7 +96,7 @@ where
         let wishes = wishes_of(&method.input, &binding, call.head.uri.query(), &exchange.settings.request)?;
         (Request::Stream(Box::new(source), body), wishes)
     } else {
-        let built = exchange.only_message(call, body).await?;
+        let built = exchange.only_message(call, &bound, body).await?;
         (Request::Whole(built.message), built.wishes)
     };
 

@@ -1,0 +1,10 @@
+//! Native gRPC: frames, metadata and trailers pass as they are, both ways at once, and nothing is held but what is on its
+//! way. Only what belongs to one connection is changed: time-outs are counted down, and addresses stay here.
+
+mod exchange;
+mod forward;
+mod pass;
+mod status;
+
+pub use exchange::Exchange;
+pub use status::render;

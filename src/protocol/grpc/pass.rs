@@ -1,0 +1,265 @@
+//! The reply's direction: data goes on as it comes, as fast as the client takes it, and then the status.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use smallvec::SmallVec;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::forward::Forward;
+use super::status::put_status;
+use crate::fault::{Fault, Kind};
+use crate::policy::{cancelled_in_time, deadline_passed};
+use crate::protocol::body::{Aborted, BoxError, LiveBody, ReplyBody};
+use crate::protocol::metadata;
+use crate::upstream::{FrameWalk, Incoming, Walked, broken};
+
+/// How a client's protocol carries what gRPC carries in DATA and trailers.
+pub(in crate::protocol) trait Carrier: Send + Unpin {
+    /// A piece of data, which may be cut anywhere.
+    fn data(&mut self, data: Bytes) -> Bytes;
+
+    /// The trailers, status included: the last thing.
+    fn trailers(&mut self, trailers: HeaderMap) -> Frame<Bytes>;
+
+    /// Both, where all of it is there.
+    fn whole(&mut self, data: Bytes, trailers: HeaderMap) -> ReplyBody;
+}
+
+/// Data and trailers of HTTP/2 itself.
+pub(in crate::protocol) struct Native;
+
+impl Carrier for Native {
+    fn data(&mut self, data: Bytes) -> Bytes {
+        data
+    }
+
+    fn trailers(&mut self, trailers: HeaderMap) -> Frame<Bytes> {
+        Frame::trailers(trailers)
+    }
+
+    fn whole(&mut self, data: Bytes, trailers: HeaderMap) -> ReplyBody {
+        ReplyBody::with_trailers(data, trailers)
+    }
+}
+
+/// Both directions of a call that passes through.
+pub(in crate::protocol) struct Pass<B, C> {
+    forward: Option<Forward<B>>,
+    /// None once all has come.
+    reply: Option<Incoming>,
+    walk: FrameWalk,
+    carrier: C,
+    /// Whether there is one message in reply, not any number.
+    single: bool,
+    deadline: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    request_id: Option<String>,
+    /// What the call fails with, once all data that came before it is handed over.
+    failing: Option<Fault>,
+    /// What it has failed with.
+    fault: Option<Fault>,
+    /// Data that came while it was not clear how the reply would end.
+    early: SmallVec<[Bytes; 2]>,
+}
+
+/// What is known of a reply before its head goes to the client.
+pub(in crate::protocol) enum Begun {
+    /// All of it, and it is well.
+    Whole(ReplyBody),
+    /// It goes on, or does not end well.
+    Live,
+}
+
+/// What comes next of a reply.
+enum Step {
+    Data(Bytes),
+    Ended(Option<HeaderMap>),
+}
+
+impl<B, C> Pass<B, C>
+where
+    B: Body<Data = Bytes> + Unpin + Send,
+    B::Error: Into<BoxError>,
+    C: Carrier,
+{
+    pub(in crate::protocol) fn new(
+        forward: Forward<B>,
+        reply: Incoming,
+        carrier: C,
+        single: bool,
+        max_reply: usize,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            forward: Some(forward),
+            reply: Some(reply),
+            walk: FrameWalk::new(max_reply),
+            carrier,
+            single,
+            deadline,
+            timer: None,
+            request_id: None,
+            failing: None,
+            fault: None,
+            early: SmallVec::new(),
+        }
+    }
+
+    /// For the faults that come when the head is sent already.
+    pub(in crate::protocol) fn identify(&mut self, request_id: Option<&str>) {
+        self.request_id = request_id.map(str::to_owned);
+    }
+
+    /// Waits for the initial metadata while the request goes on.
+    pub(in crate::protocol) async fn head(&mut self) -> Result<HeaderMap, Fault> {
+        let Some(reply) = &mut self.reply else { return Ok(HeaderMap::new()) };
+        let mut head = std::pin::pin!(reply.head());
+        std::future::poll_fn(|cx| {
+            poll_forward(&mut self.forward, cx)?;
+            head.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Waits for the end of a reply of one small message, so that it can be sent as a whole.
+    pub(in crate::protocol) async fn begin(&mut self) -> Begun {
+        if !self.single {
+            return Begun::Live;
+        }
+        std::future::poll_fn(|cx| {
+            loop {
+                match ready!(self.poll_step(cx)) {
+                    Ok(Step::Data(data)) => {
+                        self.early.push(data);
+                        if self.early.len() > 1 {
+                            return Poll::Ready(Begun::Live);
+                        }
+                    }
+                    Ok(Step::Ended(trailers)) => {
+                        let data = self.early.pop().unwrap_or_default();
+                        let trailers = metadata::into_grpc_response(trailers.unwrap_or_default());
+                        return Poll::Ready(Begun::Whole(self.carrier.whole(data, trailers)));
+                    }
+                    Err(fault) => {
+                        self.failing = Some(fault);
+                        return Poll::Ready(Begun::Live);
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next of both directions. Nothing comes after the end.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Fault>> {
+        poll_forward(&mut self.forward, cx)?;
+        let Some(reply) = &mut self.reply else { return Poll::Ready(Ok(Step::Ended(None))) };
+        if let Some(data) = ready!(reply.poll_data(cx)) {
+            let data = data?;
+            match self.walk.step(&data) {
+                Walked::Fine => return Poll::Ready(Ok(Step::Data(data))),
+                Walked::TooLarge(length) => {
+                    let message = "the backend's message is larger than the gateway accepts";
+                    let fault = Fault::new(Kind::ReplyTooLarge, "REPLY_TOO_LARGE", message);
+                    return Poll::Ready(Err(fault.because(format!("{length} bytes"))));
+                }
+                Walked::BadFlag(_) => {
+                    return Poll::Ready(Err(broken("a message with flags that gRPC does not know")));
+                }
+            }
+        }
+        let mut trailers = ready!(reply.poll_trailers(cx))?;
+        let ending = reply.ending(trailers.as_ref());
+        let early = reply.is_early();
+        self.reply = None;
+        // What the client still sends is of no use to a backend that has said everything.
+        self.forward = None;
+        if let Err(fault) = ending {
+            // The backend's own words go on as they are.
+            let own = if fault.kind() == Kind::Backend { trailers.take() } else { None };
+            return Poll::Ready(Err(fault.with_headers(own.unwrap_or_default())));
+        }
+        if !self.walk.is_between() {
+            return Poll::Ready(Err(broken("a truncated message")));
+        }
+        if self.single && self.walk.messages() != 1 && !early {
+            return Poll::Ready(Err(broken("OK with another number of messages than one")));
+        }
+        Poll::Ready(Ok(Step::Ended(trailers)))
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut().poll(cx)
+    }
+
+    fn fail(&mut self, fault: Fault) -> Frame<Bytes> {
+        let mut fault = cancelled_in_time(fault, self.deadline);
+        // Dropping the reply's side abandons the call, if it isn't over.
+        self.reply = None;
+        self.forward = None;
+        let mut trailers = metadata::into_grpc_response(fault.take_headers());
+        if trailers.is_empty() {
+            put_status(&fault, self.request_id.as_deref(), &mut trailers);
+        }
+        self.fault = Some(fault);
+        self.carrier.trailers(trailers)
+    }
+}
+
+/// Sends on what the client has sent. A request that can't be sent on is what the call fails with.
+fn poll_forward<B>(forward: &mut Option<Forward<B>>, cx: &mut Context<'_>) -> Result<(), Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    if let Some(sending) = forward
+        && let Poll::Ready(sent) = sending.poll(cx)
+    {
+        *forward = None;
+        sent?;
+    }
+    Ok(())
+}
+
+impl<B, C> LiveBody for Pass<B, C>
+where
+    B: Body<Data = Bytes> + Unpin + Send,
+    B::Error: Into<BoxError>,
+    C: Carrier,
+{
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        if !self.early.is_empty() {
+            let data = self.early.remove(0);
+            return Poll::Ready(Some(Ok(Frame::data(self.carrier.data(data)))));
+        }
+        if let Some(fault) = self.failing.take() {
+            return Poll::Ready(Some(Ok(self.fail(fault))));
+        }
+        if self.reply.is_none() {
+            return Poll::Ready(None);
+        }
+        let frame = match self.poll_step(cx) {
+            Poll::Ready(Ok(Step::Data(data))) => Some(Frame::data(self.carrier.data(data))),
+            // Without trailers the status was among the headers, which have passed.
+            Poll::Ready(Ok(Step::Ended(None))) => None,
+            Poll::Ready(Ok(Step::Ended(Some(trailers)))) => {
+                Some(self.carrier.trailers(metadata::into_grpc_response(trailers)))
+            }
+            Poll::Ready(Err(fault)) => Some(self.fail(fault)),
+            Poll::Pending => {
+                ready!(self.poll_deadline(cx));
+                Some(self.fail(deadline_passed()))
+            }
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn take_fault(&mut self) -> Option<Fault> {
+        self.fault.take()
+    }
+}

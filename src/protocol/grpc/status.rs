@@ -1,0 +1,83 @@
+//! A fault as gRPC tells it: `grpc-status`, `grpc-message`, `grpc-status-details-bin` (PROTOCOL-HTTP2, "Responses").
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use prost::Message;
+
+use crate::fault::{Fault, Kind, RpcStatus};
+use crate::protocol::body::ReplyBody;
+use crate::protocol::metadata;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// `Percent-Byte-Unencoded` is printable ASCII without the percent sign; the encoder takes care of all beyond ASCII.
+const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
+
+/// A call that failed before it had an answer: a reply without trailers.
+#[must_use]
+pub fn render(fault: &mut Fault, request_id: Option<&str>, content_type: HeaderValue) -> Response<ReplyBody> {
+    let mut headers = metadata::into_grpc_response(fault.take_headers());
+    headers.insert(header::CONTENT_TYPE, content_type);
+    // What a backend said of its failure is passed in its own words.
+    if fault.kind() != Kind::Backend || !headers.contains_key(GRPC_STATUS) {
+        put_status(fault, request_id, &mut headers);
+    }
+    let mut response = Response::new(ReplyBody::empty());
+    *response.status_mut() = StatusCode::OK;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Writes a fault's status among headers or trailers.
+pub(in crate::protocol) fn put_status(fault: &Fault, request_id: Option<&str>, headers: &mut HeaderMap) {
+    let code = fault.rpc_code().number();
+    headers.insert(GRPC_STATUS, HeaderValue::from(code));
+    let message = utf8_percent_encode(fault.message(), MESSAGE).to_string();
+    // It is ASCII without controls by now.
+    if let Ok(value) = HeaderValue::from_str(&message) {
+        headers.insert(GRPC_MESSAGE, value);
+    }
+    let details = fault.details(request_id);
+    if !details.is_empty() {
+        let code = i32::try_from(code).unwrap_or(i32::MAX);
+        let status = RpcStatus { code, message: fault.message().to_owned(), details };
+        let text = base64_simd::STANDARD_NO_PAD.encode_to_string(status.encode_to_vec());
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(GRPC_DETAILS, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Code, Detail, ErrorInfo};
+
+    #[test]
+    fn an_own_fault_says_all_three() {
+        let mut fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "nichts für 100 %\n");
+        let response = render(&mut fault, Some("r"), HeaderValue::from_static("application/grpc"));
+        let headers = response.headers();
+        assert_eq!(response.status(), 200);
+        assert_eq!(headers["grpc-status"], "12");
+        assert_eq!(headers["grpc-message"], "nichts f%C3%BCr 100 %25%0A");
+        let bytes = base64_simd::STANDARD_NO_PAD.decode_to_vec(headers["grpc-status-details-bin"].as_bytes());
+        let status = RpcStatus::decode(bytes.unwrap().as_slice()).unwrap();
+        assert_eq!((status.code, status.message.as_str()), (12, "nichts für 100 %\n"));
+        assert_eq!(ErrorInfo::unpack(&status.details[0]).unwrap().reason, "NO_ROUTE");
+    }
+
+    #[test]
+    fn a_backends_words_stay() {
+        let mut headers = HeaderMap::new();
+        headers.insert(GRPC_STATUS, HeaderValue::from_static("99"));
+        headers.insert("x-own", HeaderValue::from_static("1"));
+        let mut fault = Fault::from_backend(Code::Unknown, "", Vec::new()).with_headers(headers);
+        let response = render(&mut fault, None, HeaderValue::from_static("application/grpc"));
+        assert_eq!(response.headers()["grpc-status"], "99");
+        assert_eq!(response.headers()["x-own"], "1");
+    }
+}
