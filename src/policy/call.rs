@@ -49,6 +49,16 @@ pub enum Protocol {
     Rest,
     /// gRPC over HTTP/2. Its messages pass as they are, whatever they are encoded in.
     Grpc,
+    /// gRPC for browsers: the same frames, with the trailers as a last one.
+    GrpcWeb(WebForm),
+}
+
+/// How gRPC-Web's bytes stand in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebForm {
+    Binary,
+    /// In base64 (`application/grpc-web-text`), for clients that can't read bytes.
+    Text,
 }
 
 impl Protocol {
@@ -58,6 +68,7 @@ impl Protocol {
         match self {
             Self::Rest => "rest",
             Self::Grpc => "grpc",
+            Self::GrpcWeb(_) => "grpc-web",
         }
     }
 
@@ -66,7 +77,7 @@ impl Protocol {
     pub const fn is_framed(self) -> bool {
         match self {
             Self::Rest => false,
-            Self::Grpc => true,
+            Self::Grpc | Self::GrpcWeb(_) => true,
         }
     }
 }
@@ -81,8 +92,9 @@ pub struct Resolved {
 pub enum Way {
     /// By an HTTP binding.
     Rest(Bound),
-    /// By the RPC's own path.
+    /// By the RPC's own path, as all that follow.
     Grpc,
+    GrpcWeb(WebForm),
 }
 
 impl Way {
@@ -91,6 +103,7 @@ impl Way {
         match self {
             Self::Rest(_) => Protocol::Rest,
             Self::Grpc => Protocol::Grpc,
+            Self::GrpcWeb(form) => Protocol::GrpcWeb(*form),
         }
     }
 }

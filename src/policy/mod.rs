@@ -13,7 +13,7 @@ mod size;
 mod vet;
 
 pub use admit::{Admit, Admitted};
-pub use call::{Bound, Call, Method, Protocol, Resolved, Way};
+pub use call::{Bound, Call, Method, Protocol, Resolved, Way, WebForm};
 pub use deadline::{Deadline, DeadlineFuture, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
 pub use settings::Rule;

@@ -36,9 +36,11 @@ pub trait LiveBody: Send {
     fn take_fault(&mut self) -> Option<Fault>;
 }
 
-/// One piece of data with trailers where the client asked for them, or a body that is made while it is sent.
+/// One piece of data with trailers where the client asked for them, two pieces that are not worth joining, or a body that
+/// is made while it is sent.
 pub enum ReplyBody {
     Whole { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
+    Two { first: Option<Bytes>, last: Option<Bytes> },
     Live { body: Box<dyn LiveBody>, over: bool },
 }
 
@@ -55,6 +57,13 @@ impl ReplyBody {
         Self::Whole { data: (!data.is_empty()).then_some(data), trailers }
     }
 
+    /// Two pieces of data, one behind the other.
+    #[must_use]
+    pub fn two(first: Bytes, last: Bytes) -> Self {
+        let some = |piece: Bytes| (!piece.is_empty()).then_some(piece);
+        Self::Two { first: some(first), last: some(last) }
+    }
+
     #[must_use]
     pub fn live(body: impl LiveBody + 'static) -> Self {
         Self::Live { body: Box::new(body), over: false }
@@ -63,7 +72,7 @@ impl ReplyBody {
     /// Why a body that was made while it was sent did not end well.
     pub fn take_fault(&mut self) -> Option<Fault> {
         match self {
-            Self::Whole { .. } => None,
+            Self::Whole { .. } | Self::Two { .. } => None,
             Self::Live { body, .. } => body.take_fault(),
         }
     }
@@ -88,6 +97,10 @@ impl Body for ReplyBody {
                 Some(data) => Some(Ok(Frame::data(data))),
                 None => trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))),
             }),
+            Self::Two { first, last } => {
+                let piece = first.take().or_else(|| last.take());
+                Poll::Ready(piece.map(|data| Ok(Frame::data(data))))
+            }
             Self::Live { over: true, .. } => Poll::Ready(None),
             Self::Live { body, over } => {
                 let piece = ready!(body.poll_piece(cx));
@@ -100,6 +113,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole { data, trailers } => data.is_none() && trailers.is_none(),
+            Self::Two { first, last } => first.is_none() && last.is_none(),
             Self::Live { over, .. } => *over,
         }
     }
@@ -115,6 +129,10 @@ impl Body for ReplyBody {
                 let mut hint = SizeHint::new();
                 hint.set_lower(length);
                 hint
+            }
+            Self::Two { first, last } => {
+                let pieces = [first, last].into_iter().flatten();
+                SizeHint::with_exact(pieces.map(|piece| piece.len() as u64).sum())
             }
             Self::Live { .. } => SizeHint::default(),
         }

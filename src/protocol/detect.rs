@@ -4,13 +4,21 @@
 use http::header;
 use http::request::Parts;
 
-use crate::policy::Protocol;
+use crate::policy::{Protocol, WebForm};
 
 /// The protocol by the content type; whatever is nothing else is REST.
 #[must_use]
 pub fn detect(head: &Parts) -> Protocol {
     let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if is_type(content_type, b"application/grpc") { Protocol::Grpc } else { Protocol::Rest }
+    if is_type(content_type, b"application/grpc") {
+        Protocol::Grpc
+    } else if is_type(content_type, b"application/grpc-web") {
+        Protocol::GrpcWeb(WebForm::Binary)
+    } else if is_type(content_type, b"application/grpc-web-text") {
+        Protocol::GrpcWeb(WebForm::Text)
+    } else {
+        Protocol::Rest
+    }
 }
 
 /// Whether a content type is `name`, alone, with a `+codec`, or with parameters.
@@ -36,6 +44,11 @@ mod tests {
             ("Application/GRPC; charset=utf-8", Protocol::Grpc),
             ("application/grpc+thrift", Protocol::Grpc),
             ("application/grpcx", Protocol::Rest),
+            ("application/grpc-web", Protocol::GrpcWeb(WebForm::Binary)),
+            ("application/grpc-web+proto", Protocol::GrpcWeb(WebForm::Binary)),
+            ("application/grpc-web-text", Protocol::GrpcWeb(WebForm::Text)),
+            ("application/grpc-web-text+proto", Protocol::GrpcWeb(WebForm::Text)),
+            ("application/grpc-webs", Protocol::Rest),
             ("application/json", Protocol::Rest),
             ("", Protocol::Rest),
         ];

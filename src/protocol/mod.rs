@@ -3,6 +3,7 @@
 mod body;
 mod detect;
 pub mod grpc;
+pub mod grpc_web;
 mod metadata;
 mod read;
 pub mod rest;
@@ -10,7 +11,6 @@ pub mod rest;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http_body::Body;
 
 pub use body::{Aborted, BoxError, LiveBody, ReplyBody};
@@ -45,6 +45,10 @@ impl Exchanges {
                 self.rest.run(bound, admitted).await
             }
             Way::Grpc => self.grpc.run(admitted).await,
+            Way::GrpcWeb(form) => {
+                let form = *form;
+                grpc_web::run(&self.grpc, form, admitted).await
+            }
         }
     }
 }
@@ -61,6 +65,7 @@ pub fn render(
 ) -> Reply {
     match protocol {
         Protocol::Rest => rest.render(fault, request_id, schema, is_head),
-        Protocol::Grpc => grpc::render(fault, request_id, HeaderValue::from_static("application/grpc")),
+        Protocol::Grpc => grpc::render(fault, request_id),
+        Protocol::GrpcWeb(form) => grpc_web::render(form, fault, request_id),
     }
 }

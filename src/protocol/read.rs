@@ -58,7 +58,7 @@ where
         };
         match frame {
             None => return Ok(None),
-            Some(Err(error)) => return Err(cut_off().because(error)),
+            Some(Err(error)) => return Err(failed(error.into())),
             // Trailers of a request mean nothing in REST.
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
@@ -77,4 +77,12 @@ pub(super) fn too_slow() -> Fault {
 /// A body that ended in the middle.
 pub(super) fn cut_off() -> Fault {
     Fault::new(Kind::Incomplete, "INCOMPLETE_BODY", "the request's body ended before it was whole")
+}
+
+/// What a body's own error means. What stands between the connection and its reader may fail with a fault of its own.
+pub(super) fn failed(error: BoxError) -> Fault {
+    match error.downcast::<Fault>() {
+        Ok(fault) => *fault,
+        Err(error) => cut_off().because(error),
+    }
 }

@@ -77,7 +77,8 @@ where
         let snapshot = self.snapshots.load();
         let found = match protocol {
             Protocol::Rest => rest(&snapshot, &head),
-            Protocol::Grpc => rpc(&snapshot, &head).map(|method| Resolved { method, way: Way::Grpc }),
+            Protocol::Grpc => rpc(&snapshot, &head, Way::Grpc),
+            Protocol::GrpcWeb(form) => rpc(&snapshot, &head, Way::GrpcWeb(form)),
         };
         match found {
             Ok(resolved) => {
@@ -117,9 +118,9 @@ fn rest(snapshot: &Snapshot, head: &Parts) -> Result<Resolved, Unresolved> {
 }
 
 /// By the RPC's own path, `/package.Service/Method`, in exactly this spelling.
-fn rpc(snapshot: &Snapshot, head: &Parts) -> Result<Arc<Method>, Unresolved> {
+fn rpc(snapshot: &Snapshot, head: &Parts, way: Way) -> Result<Resolved, Unresolved> {
     match snapshot.rpc(head.uri.path()) {
-        Some(method) if head.method == HttpMethod::POST => Ok(Arc::clone(method)),
+        Some(method) if head.method == HttpMethod::POST => Ok(Resolved { method: Arc::clone(method), way }),
         Some(_) => Err(wrong_method(head, HttpMethod::POST.to_string())),
         None => {
             let fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "there is no such method");

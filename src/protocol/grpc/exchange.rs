@@ -39,14 +39,16 @@ impl Exchange {
             let message = "gRPC needs HTTP/2; over HTTP/1.1 there is gRPC-Web";
             return Err(Fault::new(Kind::BadRequest, "HTTP2_NEEDED", message));
         }
-        self.pass(admitted, metadata::from_grpc_request, Native).await
+        let (admitted, body) = admitted.split();
+        self.pass(admitted, body, metadata::from_grpc_request, Native).await
     }
 
     /// Passes a call through whose body is gRPC frames, whatever carries them. `outgoing` makes the backend's metadata of
     /// the client's headers.
     pub(in crate::protocol) async fn pass<B, C>(
         &self,
-        admitted: Admitted<B>,
+        mut admitted: Admitted<()>,
+        body: B,
         outgoing: impl FnOnce(HeaderMap) -> HeaderMap,
         carrier: C,
     ) -> Result<Response<ReplyBody>, Fault>
@@ -55,7 +57,6 @@ impl Exchange {
         B::Error: Into<BoxError> + Send,
         C: Carrier + 'static,
     {
-        let (mut admitted, body) = admitted.split();
         let call = admitted.call_mut();
         let method = &call.resolved.method;
         let (max, deadline, single) = (call.max_body, call.deadline, !method.server_streaming);

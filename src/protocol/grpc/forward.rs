@@ -81,7 +81,7 @@ where
                     return Poll::Ready(Ok(()));
                 }
                 None => return Poll::Ready(Err(read::cut_off())),
-                Some(Err(error)) => return Poll::Ready(Err(read::cut_off().because(error))),
+                Some(Err(error)) => return Poll::Ready(Err(read::failed(error.into()))),
                 Some(Ok(frame)) => {
                     // gRPC requests have no trailers.
                     let Ok(data) = frame.into_data() else { continue };

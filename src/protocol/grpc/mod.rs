@@ -7,4 +7,6 @@ mod pass;
 mod status;
 
 pub use exchange::Exchange;
+pub(super) use pass::Carrier;
 pub use status::render;
+pub(super) use status::trailers_of;

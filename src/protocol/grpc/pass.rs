@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::forward::Forward;
-use super::status::put_status;
+use super::status::trailers_of;
 use crate::fault::{Fault, Kind};
 use crate::policy::{cancelled_in_time, deadline_passed};
 use crate::protocol::body::{Aborted, BoxError, LiveBody, ReplyBody};
@@ -202,10 +202,7 @@ where
         // Dropping the reply's side abandons the call, if it isn't over.
         self.reply = None;
         self.forward = None;
-        let mut trailers = metadata::into_grpc_response(fault.take_headers());
-        if trailers.is_empty() {
-            put_status(&fault, self.request_id.as_deref(), &mut trailers);
-        }
+        let trailers = trailers_of(&mut fault, self.request_id.as_deref());
         self.fault = Some(fault);
         self.carrier.trailers(trailers)
     }

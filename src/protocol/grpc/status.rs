@@ -18,21 +18,25 @@ const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// A call that failed before it had an answer: a reply without trailers.
 #[must_use]
-pub fn render(fault: &mut Fault, request_id: Option<&str>, content_type: HeaderValue) -> Response<ReplyBody> {
-    let mut headers = metadata::into_grpc_response(fault.take_headers());
-    headers.insert(header::CONTENT_TYPE, content_type);
-    // What a backend said of its failure is passed in its own words.
-    if fault.kind() != Kind::Backend || !headers.contains_key(GRPC_STATUS) {
-        put_status(fault, request_id, &mut headers);
-    }
+pub fn render(fault: &mut Fault, request_id: Option<&str>) -> Response<ReplyBody> {
+    let mut headers = trailers_of(fault, request_id);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let mut response = Response::new(ReplyBody::empty());
     *response.status_mut() = StatusCode::OK;
     *response.headers_mut() = headers;
     response
 }
 
-/// Writes a fault's status among headers or trailers.
-pub(in crate::protocol) fn put_status(fault: &Fault, request_id: Option<&str>, headers: &mut HeaderMap) {
+/// What the trailers of a failed call say, in the backend's own words where it is the backend's failure.
+pub(in crate::protocol) fn trailers_of(fault: &mut Fault, request_id: Option<&str>) -> HeaderMap {
+    let mut headers = metadata::into_grpc_response(fault.take_headers());
+    if fault.kind() != Kind::Backend || !headers.contains_key(GRPC_STATUS) {
+        put_status(fault, request_id, &mut headers);
+    }
+    headers
+}
+
+fn put_status(fault: &Fault, request_id: Option<&str>, headers: &mut HeaderMap) {
     let code = fault.rpc_code().number();
     headers.insert(GRPC_STATUS, HeaderValue::from(code));
     let message = utf8_percent_encode(fault.message(), MESSAGE).to_string();
@@ -59,7 +63,7 @@ mod tests {
     #[test]
     fn an_own_fault_says_all_three() {
         let mut fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "nichts für 100 %\n");
-        let response = render(&mut fault, Some("r"), HeaderValue::from_static("application/grpc"));
+        let response = render(&mut fault, Some("r"));
         let headers = response.headers();
         assert_eq!(response.status(), 200);
         assert_eq!(headers["grpc-status"], "12");
@@ -76,7 +80,7 @@ mod tests {
         headers.insert(GRPC_STATUS, HeaderValue::from_static("99"));
         headers.insert("x-own", HeaderValue::from_static("1"));
         let mut fault = Fault::from_backend(Code::Unknown, "", Vec::new()).with_headers(headers);
-        let response = render(&mut fault, None, HeaderValue::from_static("application/grpc"));
+        let response = render(&mut fault, None);
         assert_eq!(response.headers()["grpc-status"], "99");
         assert_eq!(response.headers()["x-own"], "1");
     }
