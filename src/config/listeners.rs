@@ -67,7 +67,8 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     map.map("limits", |map| read_limits(map, &mut limits));
     let mut timeouts = Timeouts::default();
     map.map("timeouts", |map| read_timeouts(map, &mut timeouts));
-    Some(ListenerSettings { name, address: address?, json, errors, request, streams, limits, timeouts })
+    let cors = map.get("cors").and_then(|value| super::cors::read(&value));
+    Some(ListenerSettings { name, address: address?, json, errors, request, streams, cors, limits, timeouts })
 }
 
 /// The form of error bodies.

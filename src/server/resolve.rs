@@ -15,9 +15,9 @@ use tower::{Layer, Service};
 
 use super::snapshot::Snapshot;
 use crate::fault::{Fault, Kind};
-use crate::policy::{Bound, Call, Method, Protocol, Resolved, Way};
+use crate::policy::{Bound, Call, Method, Protocol, Resolved, Way, is_preflight};
 use crate::protocol::{Reply, ReplyBody};
-use crate::route::{Lookup, Methods};
+use crate::route::Lookup;
 
 /// A future that knows from its beginning which RPC it is about, so that the layers around it can tell whatever becomes
 /// of it, an abandoned call too.
@@ -38,18 +38,20 @@ pub(super) struct Detected<B> {
 #[derive(Clone)]
 pub(super) struct Resolve {
     snapshots: Arc<ArcSwap<Snapshot>>,
+    preflights: bool,
 }
 
 impl Resolve {
-    pub(super) fn new(snapshots: Arc<ArcSwap<Snapshot>>) -> Self {
-        Self { snapshots }
+    /// `preflights` says whether the gateway answers those of browsers, which never reach an RPC then.
+    pub(super) fn new(snapshots: Arc<ArcSwap<Snapshot>>, preflights: bool) -> Self {
+        Self { snapshots, preflights }
     }
 }
 
 impl<S> Layer<S> for Resolve {
     type Service = ResolveService<S>;
     fn layer(&self, inner: S) -> ResolveService<S> {
-        ResolveService { inner, snapshots: Arc::clone(&self.snapshots) }
+        ResolveService { inner, snapshots: Arc::clone(&self.snapshots), preflights: self.preflights }
     }
 }
 
@@ -57,6 +59,7 @@ impl<S> Layer<S> for Resolve {
 pub(super) struct ResolveService<S> {
     inner: S,
     snapshots: Arc<ArcSwap<Snapshot>>,
+    preflights: bool,
 }
 
 impl<S, B> Service<Detected<B>> for ResolveService<S>
@@ -76,6 +79,11 @@ where
         let (head, body) = request.into_parts();
         let snapshot = self.snapshots.load();
         let found = match protocol {
+            Protocol::Rest
+                if self.preflights && is_preflight(head.method == HttpMethod::OPTIONS, &head.headers) =>
+            {
+                Err(preflight(&snapshot, head.uri.path()))
+            }
             Protocol::Rest => rest(&snapshot, &head),
             Protocol::Grpc => rpc(&snapshot, &head, Way::Grpc),
             Protocol::GrpcWeb(form) => rpc(&snapshot, &head, Way::GrpcWeb(form)),
@@ -107,14 +115,32 @@ fn rest(snapshot: &Snapshot, head: &Parts) -> Result<Resolved, Unresolved> {
             Ok(Resolved { method: Arc::clone(&found.value.method), way: Way::Rest(bound) })
         }
         Lookup::WrongMethod(methods) if head.method == HttpMethod::OPTIONS => {
-            Err(Unresolved::Answer(Box::new(options(&methods))))
+            Err(Unresolved::Answer(Box::new(options(&methods.to_string()))))
         }
         Lookup::WrongMethod(methods) => Err(wrong_method(head, methods.to_string())),
-        Lookup::Missing => {
-            let fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "there is nothing at this path");
-            Err(Unresolved::Fault(fault))
-        }
+        Lookup::Missing => Err(no_route()),
     }
+}
+
+/// Which methods a page may ask for at this path, whatever OPTIONS itself is bound to.
+fn preflight(snapshot: &Snapshot, path: &str) -> Unresolved {
+    let mut methods = match snapshot.router().lookup(&HttpMethod::OPTIONS, path) {
+        // It is bound to any method or to this one; the browser knows which it wants.
+        Lookup::Found(_) => "GET, HEAD, PUT, POST, PATCH, DELETE".to_owned(),
+        Lookup::WrongMethod(methods) => methods.to_string(),
+        Lookup::Missing => String::new(),
+    };
+    if snapshot.rpc(path).is_some() && !methods.contains("POST") {
+        if !methods.is_empty() {
+            methods.push_str(", ");
+        }
+        methods.push_str("POST");
+    }
+    if methods.is_empty() { no_route() } else { Unresolved::Answer(Box::new(options(&methods))) }
+}
+
+fn no_route() -> Unresolved {
+    Unresolved::Fault(Fault::new(Kind::NoRoute, "NO_ROUTE", "there is nothing at this path"))
 }
 
 /// By the RPC's own path, `/package.Service/Method`, in exactly this spelling.
@@ -134,7 +160,7 @@ fn wrong_method(head: &Parts, allowed: String) -> Unresolved {
     Unresolved::Fault(Fault::new(Kind::WrongMethod, "WRONG_METHOD", message).allowing(allowed))
 }
 
-fn options(methods: &Methods) -> Reply {
+fn options(methods: &str) -> Reply {
     let mut response = Response::new(ReplyBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     if let Ok(allow) = HeaderValue::from_str(&format!("{methods}, OPTIONS")) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
+use crate::policy::CorsSettings;
 use crate::protocol::rest::StreamSettings;
 use crate::transcode::RequestRules;
 
@@ -20,6 +21,8 @@ pub struct ListenerSettings {
     /// How REST requests are read.
     pub request: RequestRules,
     pub streams: StreamSettings,
+    /// Which pages may use it from a browser; none but its own without.
+    pub cors: Option<CorsSettings>,
     pub limits: Limits,
     pub timeouts: Timeouts,
 }
@@ -34,6 +37,7 @@ impl ListenerSettings {
             errors: ErrorForm::default(),
             request: RequestRules::default(),
             streams: StreamSettings::default(),
+            cors: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

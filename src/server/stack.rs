@@ -9,13 +9,14 @@ use http::Request;
 use http_body::Body;
 use tower::{Service, ServiceBuilder, service_fn};
 
+use super::cors::CrossOrigin;
 use super::edge::Edge;
 use super::observe::{Observe, ObserveService};
 use super::render::{Render, Rendered};
 use super::resolve::{Resolve, Routed};
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
-use crate::policy::{Admit, Admitted, BodySize, Deadline};
+use crate::policy::{Admit, Admitted, BodySize, Cors, Deadline};
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
 use crate::protocol::{BoxError, Exchanges, grpc};
 use crate::telemetry::{Metrics, Observer};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub errors: Arc<ErrorRenderer>,
     pub snapshots: Arc<ArcSwap<Snapshot>>,
     pub exchanges: Arc<Exchanges>,
+    pub cors: Option<Arc<Cors>>,
     pub max_url: usize,
     pub max_body: usize,
 }
@@ -60,6 +62,7 @@ impl Shared {
                 rest: Arc::new(Exchange { settings: rest, errors, worker }),
                 grpc,
             }),
+            cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
             max_url: settings.limits.url,
             max_body: settings.limits.body,
         }
@@ -83,12 +86,14 @@ where
     ServiceBuilder::new()
         // Outermost: it must see every request and every answer, whatever happens between.
         .layer(Observe::new(Arc::clone(&shared.observer)))
+        // Whatever the answer is, a browser has to know who may read it.
+        .layer(CrossOrigin::new(shared.cors.clone()))
         // Every fault from below ends here, so nothing below renders.
         .layer(Render::new(Arc::clone(&shared.errors), Arc::clone(&shared.metrics)))
         // Refuses by the head alone, before a route is looked for.
         .layer(Edge::new(shared.max_url))
         // From here on a call is an RPC; everything that is decided is keyed to it.
-        .layer(Resolve::new(Arc::clone(&shared.snapshots)))
+        .layer(Resolve::new(Arc::clone(&shared.snapshots), shared.cors.is_some()))
         // Before the body, so that a body that trickles in counts too.
         .layer(Deadline)
         // A body that says that it is too large is refused before a byte of it is read.

@@ -1,0 +1,97 @@
+//! Tells browsers which origins may read an answer. Outside of rendering, so that a page can read why its request failed.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Method as HttpMethod, Request};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::render::Rendered;
+use super::resolve::Routed;
+use crate::policy::{Asked, Cors, Method, Protocol};
+
+/// Answers of a listener without choices about this pass as they are.
+#[derive(Clone)]
+pub(super) struct CrossOrigin {
+    cors: Option<Arc<Cors>>,
+}
+
+impl CrossOrigin {
+    pub(super) fn new(cors: Option<Arc<Cors>>) -> Self {
+        Self { cors }
+    }
+}
+
+impl<S> Layer<S> for CrossOrigin {
+    type Service = CrossOriginService<S>;
+    fn layer(&self, inner: S) -> CrossOriginService<S> {
+        CrossOriginService { inner, cors: self.cors.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct CrossOriginService<S> {
+    inner: S,
+    cors: Option<Arc<Cors>>,
+}
+
+impl<S, B> Service<Request<B>> for CrossOriginService<S>
+where
+    S: Service<Request<B>, Response = Rendered, Error = Infallible>,
+{
+    type Response = Rendered;
+    type Error = Infallible;
+    type Future = CrossOriginFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let asked = self.cors.as_ref().map(|cors| {
+            let asked = cors.asked(request.method() == HttpMethod::OPTIONS, request.headers());
+            (Arc::clone(cors), asked)
+        });
+        CrossOriginFuture { inner: self.inner.call(request), asked }
+    }
+}
+
+pin_project! {
+    pub(super) struct CrossOriginFuture<F> {
+        #[pin]
+        inner: F,
+        asked: Option<(Arc<Cors>, Asked)>,
+    }
+}
+
+impl<F> Future for CrossOriginFuture<F>
+where
+    F: Future<Output = Result<Rendered, Infallible>>,
+{
+    type Output = Result<Rendered, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut rendered = match ready!(this.inner.poll(cx)) {
+            Ok(rendered) => rendered,
+            Err(never) => match never {},
+        };
+        if let Some((cors, asked)) = this.asked.take() {
+            cors.put(asked, rendered.response.headers_mut());
+        }
+        Poll::Ready(Ok(rendered))
+    }
+}
+
+impl<F: Routed> Routed for CrossOriginFuture<F> {
+    fn method(&self) -> Option<&Arc<Method>> {
+        self.inner.method()
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        self.inner.protocol()
+    }
+}
