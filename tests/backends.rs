@@ -9,7 +9,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use support::{
-    Answer, Backend, Choices, Gateway, Schema, Scripted, Site, Step, Tls, frame, get, post, until,
+    Answer, Backend, Behaviour, Choices, Gateway, Live, Schema, Scripted, Site, Step, Tls, frame, get, post,
+    until,
 };
 
 const PROTO: &str = r#"
@@ -20,6 +21,7 @@ message M { string a = 1; }
 service S {
   rpc Get(M) returns (M) { option (google.api.http) = { get: "/g" }; }
   rpc Post(M) returns (M) { option (google.api.http) = { post: "/p" body: "*" }; }
+  rpc Mirror(stream M) returns (stream M) { option (google.api.http) = { post: "/mirror" body: "*" }; }
 }
 service Other {
   rpc Get(M) returns (M) { option (google.api.http) = { get: "/o" }; }
@@ -405,6 +407,25 @@ fn endpoints_share_calls() {
         get(gateway.address, "/g").assert_ok();
     }
     assert_eq!(backends.iter().map(Backend::count).sum::<usize>(), 10);
+}
+
+#[test]
+fn endpoints_share_streams() {
+    let schema = Schema::new(PROTO);
+    let backends = [0, 1, 2].map(|_| Live::start(|_| Behaviour::Echo));
+    let endpoints = backends.each_ref().map(|backend| format!("'http://{}'", backend.address));
+    let upstreams = format!("main: {{ endpoints: [{}] }}", endpoints.join(", "));
+    let gateway = Gateway::start(&yaml(&schema, &upstreams, ""), schema.folder());
+    // The connections for streams begin with the first streams.
+    until("all are called", || {
+        post(gateway.address, "/mirror", "{}").assert_ok();
+        backends.iter().all(|backend| backend.calls() > 0)
+    });
+    let before = backends.each_ref().map(Live::calls);
+    for _ in 0..9 {
+        post(gateway.address, "/mirror", "{}").assert_ok();
+    }
+    assert_eq!(backends.each_ref().map(Live::calls), before.map(|calls| calls + 3));
 }
 
 #[test]

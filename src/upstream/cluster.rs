@@ -191,7 +191,8 @@ impl Cluster {
 }
 
 impl Turns {
-    /// The next connection that is up; where none is, the next in turn says why.
+    /// The next connection that is up; where none is, the next in turn says why. One that is not up and whose turn it
+    /// is connects from now on, so that each takes its part before long.
     fn choose(&self) -> Result<&Connection, Fault> {
         if let [only] = self.connections.as_slice() {
             return Ok(only);
@@ -199,8 +200,13 @@ impl Turns {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let count = self.connections.len();
         let in_turn = |step: usize| self.connections.get(start.wrapping_add(step) % count.max(1));
-        let ready = (0..count).filter_map(in_turn).find(|connection| connection.is_ready());
-        ready.or_else(|| in_turn(0)).ok_or_else(no_endpoint)
+        let first = in_turn(0).ok_or_else(no_endpoint)?;
+        if first.is_ready() {
+            return Ok(first);
+        }
+        first.start();
+        let ready = (1..count).filter_map(in_turn).find(|connection| connection.is_ready());
+        Ok(ready.unwrap_or(first))
     }
 }
 
@@ -257,8 +263,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn taking_turns_reaches_every_endpoint() {
+    #[tokio::test]
+    async fn taking_turns_reaches_every_endpoint() {
         let clusters = Clusters::new(&[settings(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])], 2).unwrap();
         let cluster = clusters.only().unwrap();
         let mut ports: Vec<u16> =
