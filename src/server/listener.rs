@@ -88,11 +88,10 @@ impl Acceptor {
             };
             let (acceptor, stack) = (Arc::clone(&acceptor), stack.clone());
             tokio::spawn(async move {
-                acceptor.metrics.connections().inc();
+                let _open = acceptor.metrics.connection();
                 if let Err(error) = acceptor.serve(stream, peer, stack).await {
                     debug!(%peer, error, "connection ended");
                 }
-                acceptor.metrics.connections().dec();
                 drop(place);
             });
         }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
@@ -219,6 +219,7 @@ struct Worker {
 
 impl Worker {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
+        self.metrics.worker(self.number, Handle::current().metrics());
         if let Some(log) = &self.ending.access_log {
             tokio::spawn(flush_when_idle(Arc::clone(log)));
         }

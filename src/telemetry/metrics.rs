@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
+use tokio::runtime::RuntimeMetrics;
 
 use crate::fault::{Code, Origin};
 
@@ -78,6 +79,9 @@ pub struct Metrics {
     unrouted: [AtomicU64; 17],
     faults: Family<Vec<(&'static str, &'static str)>, Counter>,
     connections: Gauge,
+    requests: Gauge,
+    /// The runtimes of the workers, by number.
+    workers: Mutex<Vec<(usize, RuntimeMetrics)>>,
     generation: Gauge,
     panics: Counter,
     access_log_dropped: Counter,
@@ -109,9 +113,19 @@ impl Metrics {
         self.access_log_dropped.inc_by(lines);
     }
 
-    /// Client connections that are open.
-    pub fn connections(&self) -> &Gauge {
-        &self.connections
+    /// Counts a client's connection as open, until what this gives is dropped.
+    pub fn connection(&self) -> Open {
+        Open::new(&self.connections)
+    }
+
+    /// Counts a request as open, until what this gives is dropped.
+    pub(super) fn request(&self) -> Open {
+        Open::new(&self.requests)
+    }
+
+    /// Tells of the tasks on a worker's runtime from now on.
+    pub fn worker(&self, number: usize, runtime: RuntimeMetrics) {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push((number, runtime));
     }
 
     /// A bug that one call met.
@@ -132,6 +146,11 @@ impl Metrics {
         let mut registry = Registry::with_prefix("transom");
         registry.register("faults", "Failed calls by reason and by who is to blame", self.faults.clone());
         registry.register("connections", "Client connections that are open", self.connections.clone());
+        registry.register(
+            "requests",
+            "Requests under way, up to the last byte of their answer",
+            self.requests.clone(),
+        );
         registry.register("generation", "The snapshot of schema and rules in force", self.generation.clone());
         registry.register("panics", "Calls that met a bug of the gateway", self.panics.clone());
         registry.register(
@@ -143,6 +162,22 @@ impl Metrics {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(text)
+    }
+}
+
+/// Something that is open and counted for as long as this lives.
+pub struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -206,6 +241,16 @@ impl Collector for Calls {
             histograms
                 .encode_family(&[("rpc", *rpc)])?
                 .encode_histogram::<NoLabels>(seconds, total, &counted, None)?;
+        }
+        let mut gauges = encoder.encode_descriptor(
+            "tasks",
+            "Tasks that live on a worker's runtime: connections, HTTP/2 requests, calls that are drained",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (number, runtime) in self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let tasks = i64::try_from(runtime.num_alive_tasks()).unwrap_or(i64::MAX);
+            ConstGauge::new(tasks).encode(gauges.encode_family(&[("worker", *number)])?)?;
         }
         let gauge = encoder.encode_descriptor("rpcs", "RPCs that are routed", None, MetricType::Gauge)?;
         ConstGauge::new(i64::try_from(calls.len()).unwrap_or(i64::MAX)).encode(gauge)?;

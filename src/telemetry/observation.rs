@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderValue, Method, Uri};
 
 use super::access_log::AccessLog;
-use super::metrics::{CallStats, Metrics};
+use super::metrics::{CallStats, Metrics, Open};
 use crate::fault::{Code, Fault, Origin};
 
 /// Where observations are told.
@@ -30,6 +30,7 @@ pub struct Observation {
     fault: Option<FaultFacts>,
     sent: u64,
     complete: bool,
+    _open: Open,
 }
 
 /// What a log says of a fault.
@@ -75,6 +76,7 @@ impl Observation {
         request_id: HeaderValue,
     ) -> Self {
         Self {
+            _open: observer.metrics.request(),
             observer,
             started: Instant::now(),
             method,

@@ -71,6 +71,41 @@ impl Gateway {
     }
 }
 
+/// What the admin address counts of things that are there now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauges {
+    /// On the runtimes of all workers.
+    pub tasks: usize,
+    pub requests: usize,
+    /// Of clients.
+    pub connections: usize,
+}
+
+/// The sum of a metric over all its labels; 0 where it was never counted.
+pub fn metric(text: &str, name: &str) -> usize {
+    let values = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let rest = if rest.starts_with('{') { rest.split_once('}')?.1 } else { rest };
+        rest.strip_prefix(' ')?.parse::<usize>().ok()
+    });
+    values.sum()
+}
+
+impl Gateway {
+    /// The text of the metrics, from the admin address.
+    pub fn metrics(&self) -> String {
+        let admin = self.running().admin().expect("the configuration has an admin address");
+        http1::get(admin, "/metrics").assert_ok().text().to_owned()
+    }
+
+    pub fn gauges(&self) -> Gauges {
+        let text = self.metrics();
+        let [tasks, requests, connections] =
+            ["transom_tasks", "transom_requests", "transom_connections"].map(|name| metric(&text, name));
+        Gauges { tasks, requests, connections }
+    }
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {

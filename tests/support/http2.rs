@@ -32,7 +32,10 @@ impl Http2 {
         let tell = Arc::clone(&ended);
         let send = runtime.block_on(async {
             let stream = TcpStream::connect(address).await.expect("somebody listens");
-            let (send, connection) = h2::client::handshake(stream).await.expect("HTTP/2 is spoken");
+            // Room for streams beside some that are not read.
+            let mut builder = h2::client::Builder::new();
+            let handshake = builder.initial_connection_window_size(16 << 20).handshake(stream);
+            let (send, connection) = handshake.await.expect("HTTP/2 is spoken");
             // How it ends shows in its calls.
             tokio::spawn(async move {
                 let _ = connection.await;
@@ -73,6 +76,20 @@ impl Http2 {
         self.runtime.block_on(async {
             tokio::time::timeout(PATIENCE, read(response)).await.expect("an answer in time")
         })
+    }
+
+    /// Reads several whole answers side by side.
+    pub fn end_all(&self, responses: impl IntoIterator<Item = ResponseFuture>) -> Vec<Reply> {
+        let reading: Vec<_> = responses.into_iter().map(|one| self.runtime.spawn(read(one))).collect();
+        let read = async {
+            let mut replies = Vec::with_capacity(reading.len());
+            for one in reading {
+                let reply = tokio::time::timeout(PATIENCE, one).await.expect("an answer in time");
+                replies.push(reply.expect("no panics").expect("an answer"));
+            }
+            replies
+        };
+        self.runtime.block_on(read)
     }
 
     /// One whole call.

@@ -30,6 +30,8 @@ pub enum Behaviour {
     Echo,
     /// A message of so many bytes in its field 1, again and again without an end, as fast as it is taken.
     Endless(usize),
+    /// Nothing, for ever.
+    Silent,
 }
 
 /// What came from the caller.
@@ -347,6 +349,10 @@ impl StreamingService<Bytes> for Call {
                 Behaviour::Endless(size) => {
                     let message = text_message(&vec![b'x'; size]);
                     Ok(tonic::Response::new(Answer { source: Source::Endless(message.into()), in_flight }))
+                }
+                Behaviour::Silent => {
+                    let _in_flight = in_flight;
+                    std::future::pending().await
                 }
                 Behaviour::Led => {
                     // One at a time, so that a caller feels it where nobody asks.

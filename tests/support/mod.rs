@@ -18,7 +18,7 @@ mod scripted;
 mod wait;
 
 pub use backend::{Answer, Backend, Seen};
-pub use gateway::{Choices, Gateway, Site, problems_of};
+pub use gateway::{Choices, Gateway, Gauges, Site, metric, problems_of};
 pub use http1::{Http1, call, get, post, request};
 pub use http2::{Http2, header_map};
 pub use live::{Behaviour, Came, Led, Live, Stage, text_message};
