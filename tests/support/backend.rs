@@ -1,12 +1,9 @@
 //! A backend by tonic that serves every method of a schema: records what comes, and answers as it is told.
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -14,12 +11,12 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, UnaryService};
+use tonic::transport::Server;
 use tonic::{Code, Status};
 
+use super::host::{Host, serve};
 use super::raw::{Raw, Trailing};
 use super::schema::Schema;
 
@@ -85,7 +82,7 @@ struct Shared {
     pool: DescriptorPool,
     answer: Mutex<Answer>,
     seen: Mutex<Vec<Seen>>,
-    connections: AtomicUsize,
+    connections: Arc<AtomicUsize>,
     cancelled: AtomicUsize,
     release: Notify,
 }
@@ -94,8 +91,7 @@ struct Shared {
 pub struct Backend {
     pub address: SocketAddr,
     shared: Arc<Shared>,
-    stop: Arc<Notify>,
-    thread: Option<JoinHandle<()>>,
+    _host: Host,
 }
 
 impl Backend {
@@ -105,29 +101,24 @@ impl Backend {
     }
 
     pub fn start_on(listener: TcpListener, schema: &Schema, answer: Answer) -> Self {
-        let address = listener.local_addr().expect("it is bound");
-        listener.set_nonblocking(true).expect("an open socket");
         let shared = Arc::new(Shared {
             pool: schema.pool.clone(),
             answer: Mutex::new(answer),
             seen: Mutex::default(),
-            connections: AtomicUsize::new(0),
+            connections: Arc::default(),
             cancelled: AtomicUsize::new(0),
             release: Notify::new(),
         });
-        let stop = Arc::new(Notify::new());
-        let (own, stopped) = (Arc::clone(&shared), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                tokio::select! {
-                    served = serve(listener, own) => served.expect("it serves"),
-                    () = stopped.notified() => {}
-                }
-            });
+        let own = Arc::clone(&shared);
+        let host = Host::start(listener, move |listener| {
+            let server = Server::builder()
+                .initial_stream_window_size(8 << 20)
+                .initial_connection_window_size(16 << 20)
+                .http2_max_header_list_size(256 << 10);
+            let connections = Arc::clone(&own.connections);
+            serve(server, listener, connections, move |request| reply(Arc::clone(&own), request))
         });
-        Self { address, shared, stop, thread: Some(thread) }
+        Self { address: host.address, shared, _host: host }
     }
 
     /// Answers from now on with this.
@@ -169,38 +160,9 @@ impl Backend {
     }
 }
 
-impl Drop for Backend {
-    fn drop(&mut self) {
-        self.stop.notify_one();
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the backend did not panic");
-        }
-    }
-}
-
-async fn serve(listener: TcpListener, shared: Arc<Shared>) -> Result<(), tonic::transport::Error> {
-    let listener = tokio::net::TcpListener::from_std(listener).expect("an open socket");
-    let counting = Arc::clone(&shared);
-    let incoming = TcpListenerStream::new(listener).map(move |stream| {
-        counting.connections.fetch_add(1, Ordering::SeqCst);
-        stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-    });
-    let router = axum::Router::new().fallback(move |request: axum::extract::Request| {
-        let shared = Arc::clone(&shared);
-        async move { answer(shared, request).await }
-    });
-    tonic::transport::Server::builder()
-        .initial_stream_window_size(8 << 20)
-        .initial_connection_window_size(16 << 20)
-        .http2_max_header_list_size(256 << 10)
-        .add_routes(router.into())
-        .serve_with_incoming(incoming)
-        .await
-}
-
 const MAX_MESSAGE: usize = 64 << 20;
 
-async fn answer(shared: Arc<Shared>, request: axum::extract::Request) -> http::Response<Trailing> {
+async fn reply(shared: Arc<Shared>, request: axum::extract::Request) -> http::Response<Trailing> {
     let trailers = match &*shared.answer.lock().expect("no panics") {
         Answer::Message { trailers, .. } => trailers.clone(),
         Answer::Echo | Answer::Status { .. } | Answer::Held => HeaderMap::new(),

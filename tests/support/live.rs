@@ -1,23 +1,23 @@
 //! A backend by tonic whose calls, streams or not, go message by message as the test says, or by a behaviour of their own.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc as blocking};
 use std::task::{Context, Poll, ready};
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio_stream::wrappers::TcpListenerStream;
-use tokio_stream::{Stream, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::Stream;
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, StreamingService};
+use tonic::transport::Server;
 use tonic::{Code, Status, Streaming};
 
 use super::gateway::{Choices, Gateway};
+use super::host::{Host, serve};
 use super::raw::{Raw, Trailing};
 use super::schema::Schema;
 use super::wait::{PATIENCE, until};
@@ -139,7 +139,7 @@ struct Shared {
     led: blocking::Sender<Led>,
     calls: AtomicUsize,
     in_flight: AtomicUsize,
-    connections: AtomicUsize,
+    connections: Arc<AtomicUsize>,
     sent: AtomicUsize,
 }
 
@@ -148,38 +148,27 @@ pub struct Live {
     pub address: SocketAddr,
     shared: Arc<Shared>,
     led: blocking::Receiver<Led>,
-    stop: Arc<Notify>,
-    thread: Option<JoinHandle<()>>,
+    _host: Host,
 }
 
 impl Live {
     /// `behaviour` is asked with the method's own name.
     pub fn start(behaviour: fn(&str) -> Behaviour) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("an open socket");
-        let address = listener.local_addr().expect("it is bound");
         let (tell, led) = blocking::channel();
         let shared = Arc::new(Shared {
             behaviour,
             led: tell,
             calls: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
+            connections: Arc::default(),
             sent: AtomicUsize::new(0),
         });
-        let stop = Arc::new(Notify::new());
-        let (own, stopped) = (Arc::clone(&shared), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                tokio::select! {
-                    () = serve(listener, own) => {}
-                    () = stopped.notified() => {}
-                }
-            });
+        let own = Arc::clone(&shared);
+        let host = Host::anywhere(move |listener| {
+            let connections = Arc::clone(&own.connections);
+            serve(Server::builder(), listener, connections, move |request| reply(Arc::clone(&own), request))
         });
-        Self { address, shared, led, stop, thread: Some(thread) }
+        Self { address: host.address, shared, led, _host: host }
     }
 
     /// The next call that the test leads.
@@ -209,34 +198,9 @@ impl Live {
     }
 }
 
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.stop.notify_one();
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the backend did not panic");
-        }
-    }
-}
-
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let listener = tokio::net::TcpListener::from_std(listener).expect("an open socket");
-    let counting = Arc::clone(&shared);
-    let incoming = TcpListenerStream::new(listener).map(move |stream| {
-        counting.connections.fetch_add(1, Ordering::SeqCst);
-        stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-    });
-    let router = axum::Router::new().fallback(move |request: axum::extract::Request| {
-        let shared = Arc::clone(&shared);
-        async move { answer(shared, request).await }
-    });
-    let served =
-        tonic::transport::Server::builder().add_routes(router.into()).serve_with_incoming(incoming).await;
-    served.expect("it serves");
-}
-
 const MAX_MESSAGE: usize = 64 << 20;
 
-async fn answer(shared: Arc<Shared>, request: axum::extract::Request) -> http::Response<Trailing> {
+async fn reply(shared: Arc<Shared>, request: axum::extract::Request) -> http::Response<Trailing> {
     let trailers = Arc::new(Mutex::new(HeaderMap::new()));
     let path = request.uri().path().to_owned();
     let broken = Arc::new(AtomicBool::new(false));

@@ -8,6 +8,7 @@
 
 mod backend;
 mod gateway;
+mod host;
 mod http1;
 mod http2;
 mod live;

@@ -1,9 +1,8 @@
 //! A backend that follows a script frame by frame, to say what no gRPC server would.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +11,9 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
+use super::host::Host;
 use super::http2::{header_map, read_all};
 
 /// What happens on a stream, after its request was read.
@@ -57,8 +57,7 @@ struct Shared {
 pub struct Scripted {
     pub address: SocketAddr,
     shared: Arc<Shared>,
-    stop: Arc<Notify>,
-    thread: Option<JoinHandle<()>>,
+    _host: Host,
 }
 
 /// What concerns a whole connection.
@@ -71,28 +70,14 @@ enum Word {
 impl Scripted {
     /// Plays one script a call, in their order; the last one again and again.
     pub fn start(scripts: Vec<Vec<Step>>, tls: Option<Tls>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("an open socket");
-        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared {
             scripts: Mutex::new(scripts),
             calls: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
         });
-        let stop = Arc::new(Notify::new());
-        let (own, stopped) = (Arc::clone(&shared), Arc::clone(&stop));
-        let acceptor = tls.map(acceptor);
-        let thread = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accept(listener, own, acceptor) => {}
-                    () = stopped.notified() => {}
-                }
-            });
-        });
-        Self { address, shared, stop, thread: Some(thread) }
+        let (own, acceptor) = (Arc::clone(&shared), tls.map(acceptor));
+        let host = Host::anywhere(move |listener| accept(listener, own, acceptor));
+        Self { address: host.address, shared, _host: host }
     }
 
     /// Plays this script from now on.
@@ -109,15 +94,6 @@ impl Scripted {
     }
 }
 
-impl Drop for Scripted {
-    fn drop(&mut self) {
-        self.stop.notify_one();
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the backend did not panic");
-        }
-    }
-}
-
 fn acceptor((certificate, key): Tls) -> tokio_rustls::TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -130,8 +106,11 @@ fn acceptor((certificate, key): Tls) -> tokio_rustls::TlsAcceptor {
     Arc::new(config).into()
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<tokio_rustls::TlsAcceptor>) {
-    let listener = tokio::net::TcpListener::from_std(listener).expect("an open socket");
+async fn accept(
+    listener: tokio::net::TcpListener,
+    shared: Arc<Shared>,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).expect("an open socket");
         shared.connections.fetch_add(1, Ordering::SeqCst);
