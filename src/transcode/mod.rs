@@ -26,6 +26,6 @@ pub use mask::MaskRule;
 pub use parameters::wishes_of;
 pub use raw::{HttpBody, is_raw, raw_reply};
 pub use reply::{reply_json, write_reply};
-pub use request::{later_message, raw_message, request_message};
+pub use request::{Maker, Url};
 pub use settings::{QueryIntoBody, RequestRules, UnexpectedBody};
 pub use wishes::Wishes;

@@ -17,8 +17,8 @@ use crate::policy::{Admitted, Bound, Call, Cleared};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::{metadata, read};
 use crate::transcode::{
-    Binding, BodyRule, Built, HttpBody, RequestRules, UnexpectedBody, Wishes, raw_message, raw_reply,
-    reply_json, request_message,
+    Binding, BodyRule, Built, HttpBody, Maker, RequestRules, UnexpectedBody, Url, Wishes, raw_reply,
+    reply_json,
 };
 use crate::upstream::UnaryReply;
 
@@ -108,14 +108,13 @@ impl Exchange {
     {
         let Bound { binding, captures } = bound;
         let body = self.whole_body(binding.body, body, call.max_body).await?;
-        let (path, query) = (call.head.uri.path(), call.head.uri.query());
-        let (input, rules) = (&call.resolved.method.input, &self.settings.request);
+        let url = Url { path: call.head.uri.path(), captures, query: call.head.uri.query() };
+        let maker = Maker { plan: &call.resolved.method.input, binding, rules: &self.settings.request };
         if binding.raw_request {
             let body = HttpBody { content_type: media::content_type(&call.head.headers), data: body };
-            return raw_message(input, binding, Some((path, captures, query)), &body, rules);
+            return maker.raw_message(Some(url), &body);
         }
-        let body = media::input(binding.body, &call.head.headers, &body)?;
-        request_message(input, binding, path, captures, query, body, rules)
+        maker.message(url, media::input(binding.body, &call.head.headers, &body)?)
     }
 
     /// The answer that is one message of the backend's.

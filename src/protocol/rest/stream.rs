@@ -22,7 +22,7 @@ use crate::policy::{Admitted, Bound, Cleared, Method};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
-use crate::transcode::{Binding, BodyRule, Wishes, raw_reply, wishes_of};
+use crate::transcode::{Binding, Wishes, raw_reply, wishes_of};
 use crate::upstream::Replies;
 
 /// A call whose request is on its way.
@@ -82,7 +82,7 @@ where
         deadline: call.deadline,
     };
     let (request, wishes) = if method.client_streaming {
-        if binding.body != BodyRule::None && !binding.raw_request {
+        if !binding.raw_request {
             media::expect_stream(&call.head.headers)?;
         }
         let source = Source {

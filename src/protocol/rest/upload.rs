@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::policy::Bound;
 use crate::protocol::body::BoxError;
 use crate::protocol::read;
-use crate::transcode::{BodyRule, Elements, HttpBody, Input, later_message, raw_message, request_message};
+use crate::transcode::{Elements, HttpBody, Input, Maker, Url};
 use crate::upstream::{Closed, Sender};
 
 /// What sends a client's messages, for as long as it is polled.
@@ -60,10 +60,6 @@ where
 {
     let mut elements = Elements::new(source.max);
     let mut first = true;
-    if source.bound.binding.body == BodyRule::None {
-        // Without a body there is one message, of what the URL says.
-        return Ok(sender.send(source.first(Input::None)?).await);
-    }
     loop {
         let element = match elements.next_element()? {
             Some(element) => element,
@@ -79,9 +75,9 @@ where
             },
         };
         let message = if std::mem::take(&mut first) {
-            source.first(Input::Json(&element))?
+            source.first(&element)?
         } else {
-            source.later(&element)?
+            source.maker().later_message(&element)?
         };
         if let Err(closed) = sender.send(message).await {
             return Ok(Err(closed));
@@ -114,30 +110,24 @@ where
 }
 
 impl Source {
-    fn first(&self, input: Input<'_>) -> Result<Bytes, Fault> {
-        // What it wishes of the answer was read before the call began.
-        let built = request_message(
-            &self.method.input,
-            &self.bound.binding,
-            self.uri.path(),
-            &self.bound.captures,
-            self.uri.query(),
-            input,
-            &self.exchange.settings.request,
-        )?;
-        Ok(built.message)
+    fn maker(&self) -> Maker<'_> {
+        let rules = &self.exchange.settings.request;
+        Maker { plan: &self.method.input, binding: &self.bound.binding, rules }
     }
 
-    fn later(&self, element: &[u8]) -> Result<Bytes, Fault> {
-        later_message(&self.method.input, &self.bound.binding, element, &self.exchange.settings.request)
+    fn url(&self) -> Url<'_> {
+        Url { path: self.uri.path(), captures: &self.bound.captures, query: self.uri.query() }
+    }
+
+    fn first(&self, element: &[u8]) -> Result<Bytes, Fault> {
+        // What it wishes of the answer was read before the call began.
+        Ok(self.maker().message(self.url(), Input::Json(element))?.message)
     }
 
     fn piece(&self, data: Bytes, first: bool) -> Result<Bytes, Fault> {
-        let url = first.then(|| (self.uri.path(), &self.bound.captures, self.uri.query()));
+        let url = first.then(|| self.url());
         // The type is said once, with the first piece.
         let content_type = if first { self.content_type.clone() } else { String::new() };
-        let body = HttpBody { content_type, data };
-        let rules = &self.exchange.settings.request;
-        Ok(raw_message(&self.method.input, &self.bound.binding, url, &body, rules)?.message)
+        Ok(self.maker().raw_message(url, &HttpBody { content_type, data })?.message)
     }
 }
