@@ -184,6 +184,43 @@ fn values_that_differ_are_refused_by_choice() {
     );
 }
 
+const DAY: &str = "2026-01-02T00:00:00Z";
+
+#[test]
+fn a_message_is_set_as_a_whole_or_in_part() {
+    let day = || Ok(json!({ "at": DAY }));
+    let parts = || Ok(json!({ "at": "1970-01-01T00:00:05.000000001Z" }));
+    let fifth = || Ok(json!({ "at": "1970-01-01T00:00:05Z" }));
+    // Twice by one source is once too often; of two, the stronger stands.
+    let cases: &[Case] = &[
+        ("/w", "at=2026-01-02T00:00:00Z&at.seconds=5", Err(("PARAMETER_TWICE", "at.seconds"))),
+        ("/w", "at.seconds=5&at.nanos=1&at=2026-01-02T00:00:00Z", Err(("PARAMETER_TWICE", "at"))),
+        ("/w?at.seconds=5&at=2026-01-02T00:00:00Z", "", Err(("PARAMETER_TWICE", "at"))),
+        ("/w?sub.big=1&sub.big.value=1", "", Err(("PARAMETER_TWICE", "sub.big.value"))),
+        ("/w?at.nanos=1", "at.seconds=5", parts()),
+        (
+            "/w?sub.at=2026-01-02T00:00:00Z",
+            "at=2026-01-02T00:00:00Z",
+            Ok(json!({ "at": DAY, "sub": { "at": DAY } })),
+        ),
+    ];
+    let different: &[Case] = &[
+        ("/w?at.seconds=5", "at=2026-01-02T00:00:00Z", day()),
+        ("/w?at=2026-01-02T00:00:00Z", "at.seconds=5", fifth()),
+        ("/w?big.value=1", "big=2", Ok(json!({ "big": "2" }))),
+        ("/f?sub.at.nanos=1", "at=2026-01-02T00:00:00Z", Ok(json!({ "sub": { "at": DAY } }))),
+    ];
+    let site = Site::plain(PROTO);
+    check(&site, cases);
+    check(&site, different);
+    let strict = Site::with(PROTO, "request: { conflicts: reject }");
+    check(&strict, cases);
+    let refused = ["at.seconds", "at", "big.value", "sub.at.nanos"];
+    for ((target, form, _), field) in different.iter().zip(refused) {
+        check(&strict, &[(target, form, Err(("OVERRIDE_DIFFERS", field)))]);
+    }
+}
+
 #[test]
 fn a_form_for_what_has_no_fields_is_refused() {
     let site = Site::plain(PROTO);

@@ -1,5 +1,6 @@
 //! The leaves that path, form and query set, told apart by rank: what a stronger one set stands.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
@@ -22,6 +23,8 @@ pub(super) struct Leaves<'p> {
     set: Known<(Path, Vec<u8>), SetField>,
     /// Members of oneofs on the way to what is set, by the way to the message and the oneof in it.
     members: Known<(Path, u16), Member>,
+    /// Messages that are one text (a timestamp, for example) and of which something was set: as a whole or in part.
+    texts: Known<Path, Texts>,
     /// The elements of lists by path and body, kept only where they may have to be compared.
     lists: BTreeMap<Path, List>,
 }
@@ -51,6 +54,13 @@ struct Member {
     rank: Rank,
 }
 
+/// How a message that is one text was set: by which source as a whole, and by which, the strongest, in part.
+#[derive(Clone, Copy, Default)]
+struct Texts {
+    whole: Option<Rank>,
+    part: Option<Rank>,
+}
+
 /// The encoded elements of one list.
 struct List {
     name: Box<str>,
@@ -73,6 +83,7 @@ impl<'p> Leaves<'p> {
             splice: Splice::new(),
             set: Known::new(),
             members: Known::new(),
+            texts: Known::new(),
             lists: BTreeMap::new(),
         }
     }
@@ -111,6 +122,7 @@ impl<'p> Leaves<'p> {
         if let Standing::Dropped = self.note_members(place, rank)? {
             return write(&mut Vec::new());
         }
+        self.note_texts(place, rank)?;
         if place.key.is_none() && place.owner.field(field).is_repeated() {
             if self.overrides == Overrides::RejectDifferent {
                 self.note_element(place, rank, write)?;
@@ -157,6 +169,33 @@ impl<'p> Leaves<'p> {
             // A query adds to either.
             Rank::Query => Ok(()),
         }
+    }
+
+    /// Whether a message on the way is set both as one text and in part, as by `at` and `at.seconds`. Of two ranks the
+    /// stronger stands, whichever way it says it.
+    fn note_texts(&mut self, place: Place<'_>, rank: Rank) -> Result<(), Fault> {
+        let mut owner = Cow::Borrowed(self.plan);
+        for (depth, field) in place.path.iter().enumerate() {
+            let Some(message) = owner.nested(*field) else { break };
+            let known = owner.field(*field);
+            if message.well_known().is_some() && !known.is_repeated() && !known.is_map() {
+                let is_whole = depth + 1 == place.path.len();
+                let texts = self.texts.entry(Path::from_slice(place.path.get(..=depth).unwrap_or_default()));
+                let (own, other) =
+                    if is_whole { (&mut texts.whole, texts.part) } else { (&mut texts.part, texts.whole) };
+                *own = own.or(Some(rank));
+                match other {
+                    None => {}
+                    Some(other) if other == rank => return Err(twice(place.name)),
+                    Some(_) if self.overrides == Overrides::RejectDifferent => {
+                        return Err(differs(place.name));
+                    }
+                    Some(_) => {}
+                }
+            }
+            owner = Cow::Owned(message);
+        }
+        Ok(())
     }
 
     /// Whether another member of a oneof is set anywhere on the way.
