@@ -1,6 +1,6 @@
 //! google.api.HttpBody: bodies that are no JSON, in and out.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
@@ -51,6 +51,8 @@ pub fn raw_reply(plan: &Plan, field: Option<FieldId>, message: Bytes) -> Result<
 fn field_bytes(message: Bytes, number: u32) -> Option<Bytes> {
     let mut rest = message;
     let mut found = Bytes::new();
+    // Where there are several, which encoders hardly make.
+    let mut merged = BytesMut::new();
     while !rest.is_empty() {
         let (tag, wire_type) = decode_key(&mut rest).ok()?;
         if tag == number && wire_type == WireType::LengthDelimited {
@@ -59,12 +61,17 @@ fn field_bytes(message: Bytes, number: u32) -> Option<Bytes> {
                 return None;
             }
             let value = rest.split_to(length);
-            found = if found.is_empty() { value } else { [found, value].concat().into() };
+            if found.is_empty() && merged.is_empty() {
+                found = value;
+                continue;
+            }
+            merged.extend_from_slice(&std::mem::take(&mut found));
+            merged.extend_from_slice(&value);
         } else {
             skip_field(wire_type, tag, &mut rest, DecodeContext::default()).ok()?;
         }
     }
-    Some(found)
+    Some(if merged.is_empty() { found } else { merged.freeze() })
 }
 
 /// Writes a raw body as the field of this number, or, without one, as the message itself.
