@@ -22,6 +22,10 @@ use crate::upstream::Replies;
 /// A piece is handed over at this size, or when the backend pauses.
 const PIECE: usize = 32 << 10;
 
+/// Messages that are read at one go. Some add nothing to a piece (a raw body without data), and what else the worker has to
+/// do must not wait until a backend has sent the last of them.
+const TURN: usize = 1024;
+
 /// How the messages stand in the body.
 pub(super) enum Shape {
     Framed(Framer),
@@ -133,6 +137,8 @@ impl Pause {
 enum Step {
     /// All that the backend has sent so far is in the piece.
     Paused,
+    /// There may be more, but it is somebody else's turn.
+    Interrupted,
     /// The piece is large enough.
     Full,
     Ended,
@@ -157,6 +163,10 @@ impl LiveBody for Download {
             Step::Paused => {
                 ready!(self.pause.poll(cx, self.out.len()));
                 self.hand_over()
+            }
+            Step::Interrupted => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             Step::Full => self.hand_over(),
             Step::Ended => self.finish(),
@@ -188,9 +198,12 @@ impl Download {
         Poll::Pending
     }
 
-    /// Takes messages for as long as they are there and the piece is small.
+    /// Takes messages for as long as they are there, the piece is small, and its turn lasts.
     fn gather(&mut self, cx: &mut Context<'_>) -> Step {
-        while self.out.len() < PIECE {
+        for _ in 0..TURN {
+            if self.out.len() >= PIECE {
+                return Step::Full;
+            }
             let Some(replies) = &mut self.replies else { return Step::Ended };
             match replies.poll_message(cx) {
                 Poll::Pending => return Step::Paused,
@@ -203,7 +216,7 @@ impl Download {
                 }
             }
         }
-        Step::Full
+        Step::Interrupted
     }
 
     fn hand_over(&mut self) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
