@@ -287,6 +287,27 @@ fn slow_readers_hold_up_their_backend_and_nobody_else() {
 }
 
 #[test]
+fn a_deadline_passes_for_readers_that_do_not_read() {
+    let stage = stage();
+    let connections = warm(&stage);
+    let headers = [("grpc-timeout", "1S")];
+    let mut one = Http1::connect(stage.address());
+    one.send(request("GET", "/endless", &headers, b""));
+    let mut two = Http2::connect(stage.address());
+    let (response, _) = two.begin("GET", "/endless", &headers, true);
+    until("both are there", || stage.backend.in_flight() == 2);
+    until("it flows", || stage.backend.sent() > 100_000);
+    // Nobody reads, but the backend learns of it.
+    until("both are given up", || stage.backend.in_flight() == 0);
+    // Those who read in the end are told.
+    let reply = one.reply();
+    assert!(reply.text().contains("DEADLINE_EXCEEDED"));
+    let reply = two.end(response).expect("an answer");
+    assert!(reply.text().contains("DEADLINE_EXCEEDED"));
+    all_is_well(&stage, connections);
+}
+
+#[test]
 fn a_slow_writer_is_waited_for() {
     let stage = stage();
     let connections = warm(&stage);

@@ -1,13 +1,14 @@
 //! The answer's side of a server stream: messages become pieces of a body, as fast as the client takes them.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
-use tokio::time::{Instant, Sleep};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::exchange::Exchange;
 use super::framing::Framer;
@@ -39,18 +40,57 @@ pub(super) struct Download {
     pub method: Arc<Method>,
     pub binding: Arc<Binding>,
     pub wishes: Wishes,
-    pub replies: Option<Replies>,
-    /// What the client still sends.
-    pub upload: Option<Upload>,
+    pub ways: Arc<Mutex<Ways>>,
+    /// All of the answer was given, but perhaps trailers.
+    pub over: bool,
     pub shape: Shape,
     pub request_id: Option<String>,
-    pub deadline: Option<Pin<Box<Sleep>>>,
+    pub deadline: Option<Deadline>,
     pub silence: Option<Silence>,
     pub wants_trailers: bool,
     pub fault: Option<Fault>,
     /// The piece that is being put together.
     pub out: Vec<u8>,
     pub pause: Pause,
+}
+
+/// The two directions of the call.
+pub(super) struct Ways {
+    /// None once it is over.
+    pub replies: Option<Replies>,
+    /// What the client still sends.
+    pub upload: Option<Upload>,
+}
+
+impl Ways {
+    /// Ends the call. Dropping the reply's side abandons it, if it isn't over.
+    fn end(&mut self) {
+        self.replies = None;
+        self.upload = None;
+    }
+}
+
+fn lock(ways: &Mutex<Ways>) -> MutexGuard<'_, Ways> {
+    ways.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When the answer has to be whole.
+pub(super) struct Deadline {
+    sleep: Pin<Box<Sleep>>,
+    /// Ends the call in time even if nobody polls the answer, since its client does not read. Dropped with it.
+    _end: JoinSet<()>,
+}
+
+impl Deadline {
+    pub(super) fn new(at: Instant, ways: &Arc<Mutex<Ways>>) -> Self {
+        let ways = Arc::clone(ways);
+        let mut end = JoinSet::new();
+        end.spawn(async move {
+            sleep_until(at).await;
+            lock(&ways).end();
+        });
+        Self { sleep: Box::pin(sleep_until(at)), _end: end }
+    }
 }
 
 /// Watches for a stream that says nothing for too long.
@@ -147,7 +187,7 @@ enum Step {
 
 impl LiveBody for Download {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        if self.replies.is_none() {
+        if self.over {
             return Poll::Ready(None);
         }
         let step = match self.poll_limits(cx) {
@@ -183,14 +223,15 @@ impl Download {
     /// Sends what the client still sends, and ends the call where that can't be, or where its time is over.
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
+            && deadline.sleep.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(deadline_passed());
         }
-        if let Some(upload) = &mut self.upload
+        let mut ways = lock(&self.ways);
+        if let Some(upload) = &mut ways.upload
             && let Poll::Ready(sent) = upload.as_mut().poll(cx)
         {
-            self.upload = None;
+            ways.upload = None;
             if let Err(fault) = sent {
                 return Poll::Ready(fault);
             }
@@ -204,8 +245,11 @@ impl Download {
             if self.out.len() >= PIECE {
                 return Step::Full;
             }
-            let Some(replies) = &mut self.replies else { return Step::Ended };
-            match replies.poll_message(cx) {
+            let polled = match &mut lock(&self.ways).replies {
+                Some(replies) => replies.poll_message(cx),
+                None => return Step::Failed(deadline_passed()),
+            };
+            match polled {
                 Poll::Pending => return Step::Paused,
                 Poll::Ready(None) => return Step::Ended,
                 Poll::Ready(Some(Err(fault))) => return Step::Failed(fault),
@@ -270,7 +314,7 @@ impl Download {
 
     fn finish(&mut self) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         // What the client still sends is of no use to a backend that has said everything.
-        self.upload = None;
+        lock(&self.ways).upload = None;
         if let Shape::Framed(framer) = &mut self.shape {
             framer.finish(&mut self.out);
         }
@@ -279,16 +323,18 @@ impl Download {
             self.shape = Shape::Raw;
             return self.hand_over();
         }
-        let trailers = self.replies.take().map(|mut replies| replies.take_trailers()).unwrap_or_default();
+        self.over = true;
+        let replies = lock(&self.ways).replies.take();
+        let trailers = replies.map(|mut replies| replies.take_trailers()).unwrap_or_default();
         let trailers = metadata::into_response(trailers);
         Poll::Ready((self.wants_trailers && !trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
     }
 
     fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let fault = cancelled_in_time(fault, self.deadline.as_ref().map(|deadline| deadline.deadline()));
-        // Dropping the reply's side abandons the call, if it isn't over.
-        self.replies = None;
-        self.upload = None;
+        let deadline = self.deadline.as_ref().map(|deadline| deadline.sleep.deadline());
+        let fault = cancelled_in_time(fault, deadline);
+        self.over = true;
+        lock(&self.ways).end();
         let piece = match &mut self.shape {
             Shape::Framed(framer) => {
                 let schema = &self.method.output.set;

@@ -2,17 +2,17 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method as HttpMethod, Response};
 use http_body::Body;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::answer::{self, accepts_trailers, outgoing, wished_status};
-use super::download::{Download, Pause, Shape, Silence};
+use super::download::{Deadline, Download, Pause, Shape, Silence, Ways};
 use super::exchange::Exchange;
 use super::framing::{Framer, StreamForm};
 use super::media;
@@ -178,16 +178,17 @@ impl Started {
             // One message a line.
             StreamForm::Lines | StreamForm::Events => Wishes { pretty: false, ..self.wishes },
         };
+        let ways = Arc::new(Mutex::new(Ways { replies: Some(self.replies), upload: self.upload }));
         Download {
             binding: self.binding,
             wishes,
             exchange: self.exchange,
             method: self.method,
-            replies: Some(self.replies),
-            upload: self.upload,
+            deadline: self.wants.deadline.map(|at| Deadline::new(at, &ways)),
+            ways,
+            over: false,
             shape,
             request_id: self.wants.request_id,
-            deadline: self.wants.deadline.map(|deadline| Box::pin(sleep_until(deadline))),
             silence,
             wants_trailers: self.wants.trailers,
             fault: None,
