@@ -559,3 +559,53 @@ fn large_messages_go_both_ways() {
     site.get("/g").assert_ok();
     assert_eq!(site.backend.connections(), 1);
 }
+
+#[test]
+fn metadata_over_its_limit_is_a_fault() {
+    let sized = |size: usize| -> &'static str { "y".repeat(size).leak() };
+    let only = |headers: Vec<(&'static str, &'static str)>| -> Pairs { headers.leak() };
+    // What is far over it ends the connection: all of it would have to be decoded to keep the tables of HPACK.
+    for (size, head_fault, trailers_fault) in [(300 << 10, BROKEN, SILENT), (2 << 20, LOST, LOST)] {
+        let huge = sized(size);
+        let many = || (0..size / 1500).map(|number| (format!("x-{number}").leak() as &str, sized(1500)));
+        let grpc = ("content-type", "application/grpc");
+        check(vec![
+            (
+                "a head",
+                vec![
+                    Step::Head(200, only(vec![grpc, ("x-huge", huge)]), false),
+                    Step::Data(message()),
+                    Step::Trailers(OK),
+                ],
+                head_fault,
+            ),
+            (
+                "a head of many",
+                vec![
+                    Step::Head(200, only(many().chain([grpc]).collect()), false),
+                    Step::Data(message()),
+                    Step::Trailers(OK),
+                ],
+                head_fault,
+            ),
+            (
+                "trailers, OK last",
+                vec![
+                    head(),
+                    Step::Data(message()),
+                    Step::Trailers(only(vec![("x-huge", huge), ("grpc-status", "0")])),
+                ],
+                trailers_fault,
+            ),
+            (
+                "trailers of many, OK last",
+                vec![
+                    head(),
+                    Step::Data(message()),
+                    Step::Trailers(only(many().chain([("grpc-status", "0")]).collect())),
+                ],
+                trailers_fault,
+            ),
+        ]);
+    }
+}
