@@ -136,6 +136,38 @@ fn what_is_wrong_in_a_client_stream_is_told() {
 }
 
 #[test]
+fn a_listeners_choices_hold_for_each_element() {
+    let found = |listener: &str, target: &str, body: &str| {
+        let stage = Stage::led(PROTO, listener);
+        upload(&stage, target, &[JSON], &[body.as_bytes()]).0
+    };
+    let ignore = "request: { unknown_members: ignore, unknown_parameters: ignore }";
+    assert_eq!(
+        found(ignore, "/up?b=1", r#"{"a":"1","b":1}{"b":{},"a":"2"}"#),
+        [json!({ "a": "1" }), json!({ "a": "2" })]
+    );
+    assert_eq!(
+        found("request: { plus: space }", "/up?tags=a+b", "{}{}"),
+        [json!({ "tags": ["a b"] }), json!({})]
+    );
+    for (listener, target, body, reason) in [
+        ("request: { json_depth: 2 }", "/up", r#"{}{"sub":{"sub":{}}}"#, "JSON_DEPTH"),
+        ("request: { conflicts: reject }", "/up/x", r#"{"a":"y"}{}"#, "CONFLICTING_VALUES"),
+        ("request: { query_into_body: reject }", "/up?n=1", "{}", "QUERY_INTO_BODY"),
+        ("request: { max_parameters: 1 }", "/up?n=1&tags=a", "{}", "TOO_MANY_PARAMETERS"),
+    ] {
+        let stage = Stage::led(PROTO, listener);
+        let reply = support::call(stage.address(), "POST", target, &[JSON], body.as_bytes());
+        assert_eq!((reply.status, &*reply.reason()), (400, reason), "{listener}");
+    }
+    // Of the path, only the first element can differ.
+    assert_eq!(
+        found("request: { conflicts: reject }", "/up/x", r#"{"a":"x"}{"a":"y"}"#),
+        [json!({ "a": "x" }), json!({ "a": "y" })]
+    );
+}
+
+#[test]
 fn a_client_stream_may_say_its_length_whatever_that_is() {
     let stage = Stage::led(PROTO, "limits: { body: 20 }");
     let body = "{\"a\":\"x\"}\n".repeat(100);

@@ -358,6 +358,35 @@ fn one_field_of_each_message_can_be_the_element() {
 }
 
 #[test]
+fn a_listeners_choices_hold_for_each_message() {
+    let proto = PROTO.replace("M sub = 4;", "int64 big_number = 5; Kind kind = 6;")
+        + "enum Kind { NONE = 0; SOME = 1; }";
+    for (choice, want) in [
+        ("", r#"{"a":"x"}"#),
+        ("json: { defaults: print }", r#"{"a":"x","n":0,"tags":[],"bigNumber":"0","kind":"NONE"}"#),
+        (
+            "json: { defaults: print, names: proto }",
+            r#"{"a":"x","n":0,"tags":[],"big_number":"0","kind":"NONE"}"#,
+        ),
+        (
+            "json: { defaults: print, int64: numbers }",
+            r#"{"a":"x","n":0,"tags":[],"bigNumber":0,"kind":"NONE"}"#,
+        ),
+        (
+            "json: { defaults: print, enums: numbers }",
+            r#"{"a":"x","n":0,"tags":[],"bigNumber":"0","kind":0}"#,
+        ),
+    ] {
+        let stage = Stage::led(&proto, choice);
+        for form in FORMS {
+            let (mut client, mut call) = open(&stage, "/down", &[("accept", form.accept)]);
+            call.send(text_message(b"x")).send(text_message(b"x")).end();
+            assert_eq!(client.reply().assert_ok().text(), (form.join)(&[want, want]), "{choice}");
+        }
+    }
+}
+
+#[test]
 fn trailers_come_where_they_are_asked_for() {
     let stage = Stage::led(PROTO, "");
     for (te, want) in [("trailers", Some("t")), ("", None)] {
