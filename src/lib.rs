@@ -16,6 +16,7 @@
 //! | [`schema`] | descriptors, HTTP rules, and what is wrong with them |
 //! | [`codec`] | ProtoJSON and wire bytes, in one pass |
 //! | [`route`] | path templates and the matcher, RPC selectors |
+//! | [`tls`] | certificates, keys and roots from their files |
 //! | [`telemetry`] | access log, metrics, trace context |
 //! | [`fault`] | a failure, and the table of what it becomes |
 //! | [`problem`] | what is wrong with an operator's input |
@@ -32,6 +33,7 @@ pub mod route;
 pub mod schema;
 pub mod server;
 pub mod telemetry;
+pub mod tls;
 pub mod transcode;
 pub mod upstream;
 

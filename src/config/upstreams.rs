@@ -1,22 +1,17 @@
 //! The part `upstreams` of a configuration: named sets of endpoints, and how they are dialled.
 
 use std::net::Ipv6Addr;
-use std::path::Path;
 
 use http::uri::Authority;
-use rustls::RootCertStore;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 
-use super::read_bounded;
 use super::reader::{Map, Value};
 use super::values::{self, Wrong};
+use crate::tls::Authorities;
 use crate::upstream::{Endpoint, Roots, TlsSettings, UpstreamSettings};
 
 /// More only cost, see [`UpstreamSettings::connections`].
 const MAX_CONNECTIONS: usize = 64;
-/// Larger than any bundle of CA certificates.
-const MAX_CA_BYTES: u64 = 16 << 20;
 
 /// An upstream that was named, whether or not it is right otherwise.
 pub(super) struct Named<'r> {
@@ -186,8 +181,8 @@ pub fn origin(text: &str) -> Result<Origin, Wrong> {
 /// The keys of `tls`; CA files are read.
 fn read_tls(map: &mut Map<'_>) -> TlsSettings {
     let folder = map.path("");
-    let roots = match map.value("ca", |text| certificates(&folder.join(text))) {
-        Some(certificates) => Roots::Given(certificates),
+    let roots = match map.value("ca", |text| Ok(Authorities::load(&folder.join(text))?)) {
+        Some(authorities) => Roots::Given(authorities.into_certificates()),
         None => Roots::System,
     };
     let server_name = map.value("server_name", |text| {
@@ -195,27 +190,6 @@ fn read_tls(map: &mut Map<'_>) -> TlsSettings {
         name.map_err(|_| Wrong::new(format!("`{text}` is neither a name nor an IP address")))
     });
     TlsSettings { roots, server_name }
-}
-
-/// The certificate authorities in a PEM file.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Wrong> {
-    let file = path.display();
-    let pem = read_bounded(path, MAX_CA_BYTES)
-        .map_err(|why| Wrong::new(format!("`{file}` can't be read: {why}")))?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| Wrong::new(format!("`{file}` is no PEM file: {error}")))?;
-    if certificates.is_empty() {
-        return Err(Wrong::new(format!("`{file}` has no certificate in it"))
-            .help("it needs a block that starts with `-----BEGIN CERTIFICATE-----`"));
-    }
-    let mut store = RootCertStore::empty();
-    for (index, certificate) in certificates.iter().enumerate() {
-        store.add(certificate.clone()).map_err(|error| {
-            Wrong::new(format!("certificate {} of `{file}` can't be used: {error}", index + 1))
-        })?;
-    }
-    Ok(certificates)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::reader::listed;
 use crate::problem::{Problem, nearest};
 use crate::route::Selector;
+use crate::tls::Unusable;
 
 /// Why a text isn't the value that it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,12 @@ impl Wrong {
             Some(help) => problem.help(help),
             None => problem,
         }
+    }
+}
+
+impl From<Unusable> for Wrong {
+    fn from(unusable: Unusable) -> Self {
+        Self { what: unusable.what, help: unusable.help.map(str::to_owned), span: None }
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_rustls::TlsConnector;
 
 use super::settings::{Endpoint, Roots, TlsSettings};
 use crate::problem::{Problem, Problems};
+use crate::tls;
 
 /// TLS for one endpoint.
 #[derive(Clone)]
@@ -40,8 +41,7 @@ pub(super) fn client_config(upstream: &str, settings: &TlsSettings) -> Result<Ar
             }
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| Problem::error(format!("upstream `{upstream}`: TLS can't be set up: {error}")))?
         .with_root_certificates(roots)
