@@ -5,12 +5,11 @@ mod support;
 use std::net::{SocketAddr, TcpListener};
 
 use h2::Reason;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use support::{
-    Answer, Backend, Behaviour, Choices, Gateway, Live, Schema, Scripted, Site, Step, Tls, frame, get, post,
-    until,
+    Answer, Authority, Backend, Behaviour, Choices, Gateway, Live, Schema, Scripted, Site, Step, frame, get,
+    post, until,
 };
 
 const PROTO: &str = r#"
@@ -474,34 +473,17 @@ fn rules_choose_the_upstream() {
     }
 }
 
-/// A certificate authority: its certificate as PEM, and what it signs for these names.
-fn authority() -> (String, impl Fn(&[&str]) -> Tls) {
-    let key = KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::new(Vec::new()).expect("no names");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let pem = params.self_signed(&key).expect("a certificate").pem();
-    let issuer = Issuer::new(params, key);
-    let sign = move |names: &[&str]| {
-        let key = KeyPair::generate().expect("a key");
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).expect("names");
-        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
-        (certificate.der().clone(), rustls_pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-    };
-    (pem, sign)
-}
-
 #[test]
 fn tls_backends_are_checked() {
     let schema = Schema::new(PROTO);
-    let (pem, sign) = authority();
-    let (stranger, _) = authority();
-    schema.write("ca.pem", &pem);
+    let authority = Authority::new();
+    let (pem, stranger) = (&authority.pem, Authority::new().pem);
+    schema.write("ca.pem", pem);
     schema.write("stranger.pem", &stranger);
     schema.write("both.pem", &format!("{stranger}{pem}"));
     let script = vec![vec![head(), Step::Echo, Step::Trailers(OK)]];
-    let by_address = Scripted::start(script.clone(), Some(sign(&["127.0.0.1"])));
-    let by_name = Scripted::start(script, Some(sign(&["books.internal"])));
+    let by_address = Scripted::start(script.clone(), Some(authority.sign(&["127.0.0.1"]).der()));
+    let by_name = Scripted::start(script, Some(authority.sign(&["books.internal"]).der()));
     for (backend, tls, good) in [
         (&by_address, "ca: ca.pem", true),
         (&by_address, "ca: both.pem", true),

@@ -200,6 +200,11 @@ fn exit_status() {
         ("check --config missing.yaml", 1),
         ("check --proto missing.proto --upstream http://127.0.0.1:1", 1),
         ("check --proto shop.proto", 1),
+        ("check --proto shop.proto --upstream http://127.0.0.1:1 --tls-cert missing.crt", 2),
+        (
+            "check --proto shop.proto --upstream http://127.0.0.1:1 --tls-cert missing.crt --tls-key missing.key",
+            1,
+        ),
         ("routes --proto missing.proto", 1),
         ("serve --config missing.yaml", 1),
         ("--help", 0),

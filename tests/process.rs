@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
-use support::{Answer, Backend, Http1, Schema, call, get, post, request, until};
+use support::{
+    Answer, Authority, Backend, Http1, Schema, TlsChoices, TlsClient, call, get, post, request, until,
+};
 
 const PROTO: &str = r#"
 syntax = "proto3";
@@ -119,7 +121,7 @@ impl Transom {
             let said = self.said();
             let line =
                 said.lines().find_map(|line| line.trim_start().strip_prefix(name).map(str::to_owned))?;
-            let address = line.split("http://").nth(1)?;
+            let address = line.split("://").nth(1)?;
             address.split(' ').next()?.parse().ok()
         };
         until("it says where it listens", || find().is_some());
@@ -232,6 +234,27 @@ fn flags_say_what_a_configuration_says() {
         post(address, "/t.S/Bare", "{}").assert_ok();
         assert_eq!((left.take().len(), right.take().len()), (1, 1));
     }
+    transom.stop();
+}
+
+#[test]
+fn a_certificate_by_flags_serves_by_tls() {
+    let (schema, backend) = backend();
+    let authority = Authority::new();
+    let signed = authority.sign(&["api.test"]);
+    let cert = schema.write("tls.crt", &signed.cert).display().to_string();
+    let key = schema.write("tls.key", &signed.key).display().to_string();
+    let more = ["--tls-cert", &cert, "--tls-key", &key, "--access-log", "off"];
+    let transom = Transom::serve(&schema, &backend, &more);
+    let address = transom.address();
+    let client = TlsClient::new(&authority, TlsChoices::default());
+    let connection = client.connect(address, "api.test").expect("a handshake");
+    assert_eq!(connection.certificate(), signed.certificate());
+    let mut http1 = Http1::over_tls(connection);
+    http1.send(request("GET", "/g", &[], b""));
+    http1.reply().assert_ok();
+    let url = format!("try it: curl 'https://{address}/");
+    until("it says how to try it", || transom.said().contains(&url));
     transom.stop();
 }
 

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::Args;
 
@@ -17,6 +18,7 @@ use crate::route::Selector;
 use crate::schema::{SameTemplate, SchemaSettings};
 use crate::server::ListenerSettings;
 use crate::telemetry::AccessLogSettings;
+use crate::tls::{Chain, Identity, Key, ListenerTls};
 
 /// What `serve` and `check` take.
 #[derive(Debug, Args)]
@@ -83,6 +85,12 @@ pub struct ServingFlags {
     /// The address to listen at; may be repeated
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: Vec<String>,
+    /// A certificate in PEM, with its intermediate ones behind it: the addresses then take TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<String>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<String>,
     /// The address of health, readiness and metrics [default: none]
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<String>,
@@ -188,11 +196,13 @@ impl Reader {
 
     fn serving(&mut self, flags: &ServingFlags, schema: SchemaSettings) -> Settings {
         let errors = self.parse("--errors", &flags.errors, config::error_form).unwrap_or_default();
+        let tls = self.tls(flags);
         let mut listeners: Vec<ListenerSettings> = Vec::new();
         for text in &flags.listen {
             if let Some(address) = self.parse("--listen", text, |text| config::free_address(text, &listeners))
             {
-                listeners.push(ListenerSettings { errors, ..ListenerSettings::new(text, address) });
+                let tls = tls.clone();
+                listeners.push(ListenerSettings { errors, tls, ..ListenerSettings::new(text, address) });
             }
         }
         let admin = flags.admin.as_ref().and_then(|text| {
@@ -221,6 +231,20 @@ impl Reader {
             workers: flags.workers.as_ref().and_then(|text| self.parse("--workers", text, config::workers)),
             drain: Settings::DEFAULT_DRAIN,
         }
+    }
+
+    /// One certificate for all addresses. `None` without the flags, or beside a reported error.
+    fn tls(&mut self, flags: &ServingFlags) -> Option<ListenerTls> {
+        let (cert, key) = (flags.tls_cert.as_deref()?, flags.tls_key.as_deref()?);
+        let chain = self.parse("--tls-cert", cert, |text| Ok(Chain::load(Path::new(text))?));
+        let loaded = self.parse("--tls-key", key, |text| Ok(Key::load(Path::new(text))?));
+        let (chain, loaded) = (chain?, loaded?);
+        let identity = self.parse("--tls-key", key, |_| Ok(Identity::new(chain, loaded)?))?;
+        let tls = ListenerTls::new(identity);
+        for (_, what) in tls.oddities(SystemTime::now()) {
+            self.problems.push(Problem::warning(what).excerpt(whole("--tls-cert", cert)));
+        }
+        Some(tls)
     }
 
     fn access_log(&mut self, flags: &ServingFlags) -> AccessLogSettings {

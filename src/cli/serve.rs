@@ -18,7 +18,7 @@ pub fn run(settings: Settings, warnings: Problems) -> ExitCode {
     match start(&settings) {
         Ok((running, warnings)) => {
             report::print(&warnings);
-            announce(&running);
+            announce(&running, &settings);
             wait_for_the_end();
             running.stop();
             ExitCode::SUCCESS
@@ -38,7 +38,7 @@ fn start_logging() {
         .try_init();
 }
 
-fn announce(running: &Running) {
+fn announce(running: &Running, settings: &Settings) {
     let snapshot = running.snapshot();
     report::say(format_args!(
         "transom {} serves {} by {}",
@@ -46,14 +46,20 @@ fn announce(running: &Running) {
         report::number(snapshot.methods(), "method"),
         report::number(snapshot.bindings(), "HTTP route"),
     ));
-    for (name, address) in running.listeners() {
-        report::say(format_args!("  listener {name}: http://{address}"));
+    let schemes =
+        settings.listeners.iter().map(|listener| if listener.tls.is_some() { "https" } else { "http" });
+    let mut first = None;
+    // They come in the order of the settings.
+    for ((name, address), scheme) in running.listeners().iter().zip(schemes) {
+        let url = format!("{scheme}://{address}");
+        report::say(format_args!("  listener {name}: {url}"));
+        first.get_or_insert(url);
     }
     if let Some(admin) = running.admin() {
         report::say(format_args!("  admin: http://{admin} (/healthz, /readyz, /metrics)"));
     }
-    if let (Some((_, address)), Some(path)) = (running.listeners().first(), snapshot.example()) {
-        report::say(format_args!("try it: curl 'http://{address}{path}'"));
+    if let (Some(url), Some(path)) = (first, snapshot.example()) {
+        report::say(format_args!("try it: curl '{url}{path}'"));
     }
     report::say("`transom routes` prints every route");
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::reader::{Map, Value};
+use super::tls;
 use super::values::{self, Wrong};
 use crate::codec::{JsonStyle, Overrides, Unknown};
 use crate::fault::ErrorForm;
@@ -55,6 +56,7 @@ pub fn free_address(text: &str, listeners: &[ListenerSettings]) -> Result<Socket
 fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Option<ListenerSettings> {
     let address = map.required("address", "write where to listen, as in `address: 0.0.0.0:8080`");
     let address = address.and_then(|value| value.parse(|text| free_address(text, others)));
+    let tls = map.get("tls").and_then(|value| tls::listener(&value));
     let mut json = JsonStyle::default();
     map.map("json", |map| read_json(map, &mut json));
     let mut errors = ErrorForm::default();
@@ -68,7 +70,18 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     let mut timeouts = Timeouts::default();
     map.map("timeouts", |map| read_timeouts(map, &mut timeouts));
     let cors = map.get("cors").and_then(|value| super::cors::read(&value));
-    Some(ListenerSettings { name, address: address?, json, errors, request, streams, cors, limits, timeouts })
+    Some(ListenerSettings {
+        name,
+        address: address?,
+        tls,
+        json,
+        errors,
+        request,
+        streams,
+        cors,
+        limits,
+        timeouts,
+    })
 }
 
 /// The form of error bodies.

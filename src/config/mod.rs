@@ -10,6 +10,7 @@ mod process;
 mod reader;
 mod rules;
 mod schema;
+mod tls;
 mod tree;
 mod upstreams;
 pub mod values;
@@ -60,7 +61,7 @@ impl Settings {
 /// A larger file is taken for something else than a configuration.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Reads a configuration file, and the CA files that it names. Warnings come beside the settings.
+/// Reads a configuration file, and the certificates and keys that it names. Warnings come beside the settings.
 ///
 /// # Errors
 /// Every problem in the file, in the order of its lines; or that it can't be read.

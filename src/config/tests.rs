@@ -9,6 +9,7 @@ use crate::route::{Decoding, Plus, Selector};
 use crate::schema::SameTemplate;
 use crate::server::{Limits, Timeouts};
 use crate::telemetry::{AccessLogFormat, AccessLogTarget};
+use crate::tls::{ClientAuth, Versions};
 use crate::transcode::{QueryIntoBody, UnexpectedBody};
 use crate::upstream::{Roots, TlsSettings};
 
@@ -214,7 +215,7 @@ const WRONG: &[(&str, &[&str])] = &[
         "listeners: { a: { address: 1.1.1.1:1, limits: { bdy: 1 } } }",
         &["unknown key `bdy` in `listeners.a.limits`", "t.yaml:1:49", "did you mean `body`?"],
     ),
-    ("listeners: { a: { address: 1.1.1.1:1, tls: {} } }", &["unknown key `tls` in `listeners.a`"]),
+    ("listeners: { a: { address: 1.1.1.1:1, tls: {} } }", &["`listeners.a.tls`: the key `cert` is missing"]),
     ("? [a]\n: 1", &["a key is a single text"]),
     // Shapes.
     ("listeners: []", &["`listeners`: this is a list", "t.yaml:1:1"]),
@@ -400,6 +401,45 @@ fn ca_files_that_hold_no_certificates() {
         std::fs::write(folder.path().join("ca.pem"), pem).expect("written");
         let problems = parse(&part, &folder.path().join("t.yaml")).expect_err(want).to_string();
         assert!(problems.contains(want) && problems.contains("t.yaml:1:54"), "{want}\n{problems}");
+    }
+}
+
+#[test]
+fn tls_of_a_listener_is_read_with_its_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["a", "b"] {
+        let made = rcgen::generate_simple_self_signed([format!("{name}.test")]).expect("a certificate");
+        std::fs::write(folder.path().join(format!("{name}.crt")), made.cert.pem()).expect("written");
+        let key = made.signing_key.serialize_pem();
+        std::fs::write(folder.path().join(format!("{name}.key")), key).expect("written");
+    }
+    let pair = |name: &str| format!("cert: {name}.crt, key: {name}.key");
+    let (a, b) = (pair("a"), pair("b"));
+    for (tls, names, versions, auth) in [
+        (a.clone(), &["a.test"][..], Versions::Tls12And13, None),
+        (format!("certificates: [{{ {b} }}, {{ {a} }}]"), &["b.test", "a.test"], Versions::Tls12And13, None),
+        (
+            format!("{a}, certificates: [{{ {b} }}], versions: [1.3], client: {{ roots: a.crt }}"),
+            &["a.test", "b.test"],
+            Versions::Tls13,
+            Some(ClientAuth::Required),
+        ),
+        (
+            format!("{a}, versions: '1.2', client: {{ roots: a.crt, required: false }}"),
+            &["a.test"],
+            Versions::Tls12,
+            Some(ClientAuth::Optional),
+        ),
+    ] {
+        let part = completed(&format!("listeners: {{ x: {{ address: 1.1.1.1:1, tls: {{ {tls} }} }} }}"));
+        let (settings, warnings) = parse(&part, &folder.path().join("t.yaml"))
+            .unwrap_or_else(|problems| panic!("{tls}\n{problems}"));
+        assert!(warnings.is_empty(), "{tls}\n{warnings}");
+        let read = settings.listeners[0].tls.as_ref().expect("it is there");
+        let got: Vec<&str> = read.identities.iter().map(|identity| &*identity.chain().names()[0]).collect();
+        assert_eq!(got, names, "{tls}");
+        let got = read.client.as_ref().map(|check| check.auth);
+        assert_eq!((read.versions, got), (versions, auth), "{tls}");
     }
 }
 

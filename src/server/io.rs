@@ -1,4 +1,4 @@
-//! A client's connection: which HTTP it speaks, and what was read to find that out.
+//! A client's connection: what it speaks, and what was read to find that out.
 
 use std::io;
 use std::pin::Pin;
@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::tls::HANDSHAKE;
+use super::transport::Transport;
 use super::watch::Watch;
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -21,48 +22,62 @@ pub(super) enum Version {
     Http2,
 }
 
+/// What a client's first bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    Http1,
+    Http2,
+    /// A TLS handshake, which nobody has taken off.
+    Tls,
+}
+
 /// A connection whose first bytes were read already.
-pub(super) struct ClientIo<T> {
-    inner: T,
+pub(super) struct ClientIo {
+    inner: Transport,
     prefix: Bytes,
     watch: Arc<Watch>,
 }
 
-/// Reads until it is clear which HTTP a client speaks, and no further. `None` where it says nothing and leaves.
+/// Reads until it is clear what a client speaks, and no further. `None` where it says nothing and leaves.
 pub(super) async fn sniff(
-    mut stream: TcpStream,
+    mut stream: Transport,
     watch: Arc<Watch>,
-) -> io::Result<Option<(Version, ClientIo<TcpStream>)>> {
+) -> io::Result<Option<(Opening, ClientIo)>> {
     let mut buffer = [0; PREFACE.len()];
     let mut filled = 0;
-    let version = loop {
-        let Some(free) = buffer.get_mut(filled..) else { break Version::Http2 };
+    let opening = loop {
+        let Some(free) = buffer.get_mut(filled..) else { break Opening::Http2 };
         let count = stream.read(free).await?;
         if count == 0 {
             if filled == 0 {
                 return Ok(None);
             }
-            break Version::Http1;
+            break Opening::Http1;
         }
         filled += count;
         match judge(buffer.get(..filled).unwrap_or_default()) {
-            Some(version) => break version,
+            Some(opening) => break opening,
             None => watch.read(),
         }
     };
     let prefix = Bytes::copy_from_slice(buffer.get(..filled).unwrap_or_default());
-    Ok(Some((version, ClientIo { inner: stream, prefix, watch })))
+    Ok(Some((opening, ClientIo { inner: stream, prefix, watch })))
 }
 
-/// The version, once the first bytes tell.
-fn judge(bytes: &[u8]) -> Option<Version> {
-    if !PREFACE.starts_with(bytes) {
-        return Some(Version::Http1);
+/// What it is, once the first bytes tell.
+fn judge(bytes: &[u8]) -> Option<Opening> {
+    if PREFACE.starts_with(bytes) {
+        return (bytes.len() == PREFACE.len()).then_some(Opening::Http2);
     }
-    (bytes.len() == PREFACE.len()).then_some(Version::Http2)
+    match bytes {
+        [HANDSHAKE] => None,
+        // The record's version begins with 3 in all versions of TLS.
+        [HANDSHAKE, 3, ..] => Some(Opening::Tls),
+        _ => Some(Opening::Http1),
+    }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for ClientIo<T> {
+impl AsyncRead for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -84,7 +99,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for ClientIo<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for ClientIo<T> {
+impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
@@ -112,6 +127,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for ClientIo<T> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
     #[test]
@@ -119,10 +136,13 @@ mod tests {
         for cut in 0..PREFACE.len() {
             assert_eq!(judge(&PREFACE[..cut]), None, "cut {cut}");
         }
-        assert_eq!(judge(PREFACE), Some(Version::Http2));
-        assert_eq!(judge(b"G"), Some(Version::Http1));
-        assert_eq!(judge(b"PRO"), Some(Version::Http1));
-        assert_eq!(judge(b"PRI * HTTP/2.0\r\n\r\nXX"), Some(Version::Http1));
+        assert_eq!(judge(PREFACE), Some(Opening::Http2));
+        assert_eq!(judge(b"G"), Some(Opening::Http1));
+        assert_eq!(judge(b"\x16"), None);
+        assert_eq!(judge(b"\x16\x03"), Some(Opening::Tls));
+        assert_eq!(judge(b"\x16\x04"), Some(Opening::Http1));
+        assert_eq!(judge(b"PRO"), Some(Opening::Http1));
+        assert_eq!(judge(b"PRI * HTTP/2.0\r\n\r\nXX"), Some(Opening::Http1));
     }
 
     #[tokio::test]
@@ -132,8 +152,9 @@ mod tests {
         let (server, _) = listener.accept().await.unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut client, b"POST / HTTP/1.1\r\n").await.unwrap();
         drop(client);
-        let (version, mut io) = sniff(server, Arc::new(Watch::default())).await.unwrap().unwrap();
-        assert_eq!(version, Version::Http1);
+        let (opening, mut io) =
+            sniff(Transport::Plain(server), Arc::new(Watch::default())).await.unwrap().unwrap();
+        assert_eq!(opening, Opening::Http1);
         let mut text = String::new();
         io.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "POST / HTTP/1.1\r\n");

@@ -17,17 +17,21 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tower::Service;
 use tracing::{debug, warn};
 
-use super::io::{ClientIo, Version, sniff};
+use super::io::{ClientIo, Opening, Version, sniff};
 use super::observe::{Client, ObserveService, Observed};
+use super::refuse::refuse;
 use super::render::Rendered;
 use super::resolve::Routed;
 use super::settings::ListenerSettings;
+use super::tls::{self, Came, Failure, Served, Settled};
+use super::transport::Transport;
 use super::watch::{Inspector, Verdict, Watch};
 use crate::telemetry::Metrics;
+use crate::tls::PeerCertificates;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -48,9 +52,19 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
+/// A connection on which HTTP can begin.
+struct Opened {
+    version: Version,
+    io: ClientIo,
+    /// The client's, where it showed some.
+    certificates: Option<PeerCertificates>,
+}
+
 /// What all connections of a listener share on one worker.
 pub(super) struct Acceptor {
     pub settings: ListenerSettings,
+    /// There where the settings have TLS.
+    pub tls: Option<Served>,
     /// Room for connections, over all workers.
     pub room: Arc<Semaphore>,
     pub metrics: Arc<Metrics>,
@@ -113,15 +127,13 @@ impl Acceptor {
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let watch = Arc::new(Watch::default());
         let mut stop = self.stop.clone();
-        let sniffed = tokio::select! {
-            sniffed = timeout(self.settings.timeouts.head, sniff(stream, Arc::clone(&watch))) => sniffed,
+        let opened = tokio::select! {
+            opened = self.open(stream, peer, &watch) => opened?,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        let sniffed =
-            sniffed.map_err(|_| "no request in time".to_owned())?.map_err(|error| error.to_string())?;
-        let Some((version, io)) = sniffed else { return Ok(()) };
+        let Some(Opened { version, io, certificates }) = opened else { return Ok(()) };
         let client = Client { peer: peer.to_string().into(), watch: Arc::clone(&watch) };
-        let service = Hyper(RefCell::new(stack.for_client(client)));
+        let service = Hyper { stack: RefCell::new(stack.for_client(client)), certificates };
         match version {
             Version::Http1 => {
                 self.drive(pin!(self.http1().serve_connection(TokioIo::new(io), service)), &watch, true).await
@@ -131,6 +143,78 @@ impl Acceptor {
                     .await
             }
         }
+    }
+
+    /// Finds out what a client speaks, in the time that a head may take. `None` where there is nothing to serve.
+    async fn open(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        watch: &Arc<Watch>,
+    ) -> Result<Option<Opened>, String> {
+        let deadline = Instant::now() + self.settings.timeouts.head;
+        let (transport, agreed, certificates) = match &self.tls {
+            None => (Transport::Plain(stream), None, None),
+            // Boxed, so that plain connections have no room for it.
+            Some(served) => match Box::pin(self.secure(stream, peer, served, deadline)).await {
+                Some((transport, Settled { http, peer, .. })) => (transport, http, peer),
+                None => return Ok(None),
+            },
+        };
+        let sniffed = timeout_at(deadline, sniff(transport, Arc::clone(watch))).await;
+        let sniffed =
+            sniffed.map_err(|_| "no request in time".to_owned())?.map_err(|error| error.to_string())?;
+        let Some((opening, io)) = sniffed else { return Ok(None) };
+        let version = match (agreed, opening) {
+            // What does not keep to it will fail in the terms of what was agreed.
+            (Some(version), _) => version,
+            (None, Opening::Http2) => Version::Http2,
+            (None, Opening::Tls) if self.tls.is_none() => {
+                self.failed(peer, Failure::PlainPort, "TLS on a port for plain HTTP");
+                let _ = timeout_at(deadline, refuse(io, opening)).await;
+                return Ok(None);
+            }
+            // TLS within TLS is no HTTP either, and HTTP/1 has the words for that.
+            (None, Opening::Http1 | Opening::Tls) => Version::Http1,
+        };
+        Ok(Some(Opened { version, io, certificates }))
+    }
+
+    /// Does the TLS handshake; `None` where it fails, which is counted and logged here.
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        served: &Served,
+        deadline: Instant,
+    ) -> Option<(Transport, Settled)> {
+        match timeout_at(deadline, tls::accept(stream, served)).await {
+            Ok(Ok(Came::Secure(stream))) => {
+                let settled = tls::settled(&stream);
+                self.metrics.tls().handshake(&self.settings.name, settled.tls, settled.resumed);
+                return Some((Transport::Tls(stream), settled));
+            }
+            Ok(Ok(Came::Plain(stream))) => {
+                self.failed(peer, Failure::PlainText, "plain HTTP on a port for TLS");
+                let say = async {
+                    if let Ok(Some((opening, io))) = sniff(Transport::Plain(stream), Arc::default()).await {
+                        refuse(io, opening).await;
+                    }
+                };
+                let _ = timeout_at(deadline, say).await;
+            }
+            // As health checks of load balancers do.
+            Ok(Ok(Came::Left)) => {}
+            Ok(Err(error)) => self.failed(peer, Failure::of(&error), &error.to_string()),
+            Err(_) => self.failed(peer, Failure::TimedOut, "the handshake did not end in time"),
+        }
+        None
+    }
+
+    fn failed(&self, peer: SocketAddr, failure: Failure, error: &str) {
+        let (listener, reason) = (&self.settings.name, failure.as_str());
+        self.metrics.tls().failed(listener, reason);
+        debug!(%peer, listener, reason, error, "TLS handshake failed");
     }
 
     fn http1(&self) -> http1::Builder {
@@ -223,7 +307,7 @@ trait Graceful: Future<Output = hyper::Result<()>> {
     fn finish(self: Pin<&mut Self>);
 }
 
-type Io = TokioIo<ClientIo<TcpStream>>;
+type Io = TokioIo<ClientIo>;
 
 impl<S> Graceful for http1::Connection<Io, Hyper<S>>
 where
@@ -251,18 +335,93 @@ where
 
 /// The stack as hyper calls it: on one connection, one call after the other. A copy for each call would count some
 /// dozen references up and down.
-struct Hyper<S>(RefCell<ObserveService<S>>);
+struct Hyper<S> {
+    stack: RefCell<ObserveService<S>>,
+    /// Every request of the connection carries them.
+    certificates: Option<PeerCertificates>,
+}
 
-impl<S> hyper::service::Service<Request<Incoming>> for Hyper<S>
+impl<S, B> hyper::service::Service<Request<B>> for Hyper<S>
 where
-    S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Routed> + Clone,
+    S: Service<Request<B>, Response = Rendered, Error = Infallible, Future: Routed> + Clone,
 {
     type Response = Response<Observed>;
     type Error = Infallible;
-    type Future = <ObserveService<S> as Service<Request<Incoming>>>::Future;
+    type Future = <ObserveService<S> as Service<Request<B>>>::Future;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<B>) -> Self::Future {
+        if let Some(certificates) = &self.certificates {
+            request.extensions_mut().insert(certificates.clone());
+        }
         // It is not borrowed at this moment: what `call` returns holds nothing of the stack.
-        self.0.borrow_mut().call(request)
+        self.stack.borrow_mut().call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use rustls_pki_types::CertificateDer;
+
+    use super::*;
+    use crate::policy::{self, Method};
+    use crate::protocol::ReplyBody;
+    use crate::telemetry::Observer;
+
+    /// Answers at once; the status tells what the request carried.
+    #[derive(Clone)]
+    struct Probe;
+
+    struct Answered(Ready<Result<Rendered, Infallible>>);
+
+    impl Future for Answered {
+        type Output = Result<Rendered, Infallible>;
+        fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+            Pin::new(&mut self.0).poll(cx)
+        }
+    }
+
+    impl Routed for Answered {
+        fn method(&self) -> Option<&Arc<Method>> {
+            None
+        }
+
+        fn protocol(&self) -> Option<policy::Protocol> {
+            None
+        }
+    }
+
+    impl Service<Request<()>> for Probe {
+        type Response = Rendered;
+        type Error = Infallible;
+        type Future = Answered;
+
+        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<()>) -> Answered {
+            let carried = request.extensions().get::<PeerCertificates>();
+            let status = carried.map_or(204, |carried| 200 + u16::from(carried.leaf()[0]));
+            let response = Response::builder().status(status).body(ReplyBody::empty()).unwrap();
+            Answered(ready(Ok(Rendered { response, fault: None })))
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_carry_the_certificates_of_their_connection() {
+        let observer = Arc::new(Observer { metrics: Arc::default(), access_log: None });
+        for (chain, want) in [(vec![], 204), (vec![7, 9], 207)] {
+            let chain: Vec<_> = chain.into_iter().map(|byte| CertificateDer::from(vec![byte])).collect();
+            let stack =
+                tower::Layer::layer(&super::super::observe::Observe::new(Arc::clone(&observer)), Probe);
+            let service =
+                Hyper { stack: RefCell::new(stack), certificates: PeerCertificates::verified(&chain) };
+            for _ in 0..2 {
+                let response = hyper::service::Service::call(&service, Request::new(())).await.unwrap();
+                assert_eq!(response.status(), want);
+            }
+        }
     }
 }

@@ -9,12 +9,16 @@ mod gateway;
 mod io;
 mod listener;
 mod observe;
+mod refuse;
 mod render;
+mod renew;
 mod resolve;
 mod run;
 mod settings;
 mod snapshot;
 mod stack;
+mod tls;
+mod transport;
 mod watch;
 
 pub use gateway::Gateway;

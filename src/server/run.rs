@@ -13,9 +13,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::listener::{Acceptor, bind};
+use super::renew::Renewal;
 use super::settings::ListenerSettings;
 use super::snapshot::{self, Snapshot};
 use super::stack::{Shared, stack};
+use super::tls::Served;
 use crate::admin::{self, Admin};
 use crate::codec::PlanSet;
 use crate::config::Settings;
@@ -31,6 +33,7 @@ pub struct Running {
     admin: Option<SocketAddr>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     stop: watch::Sender<bool>,
+    /// And what looks after certificates.
     workers: Vec<JoinHandle<()>>,
     /// Told to end after the workers, so that a drain can be watched.
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
@@ -89,7 +92,10 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         running.admin_thread = Some((close, thread));
     }
     let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut renewal = Renewal::new(Arc::clone(&metrics));
     for listener in listeners {
+        let tls = listener.settings.tls.clone();
+        let tls = tls.map(|tls| renewal.add(&listener.settings.name, tls)).transpose()?;
         let errors =
             Arc::new(ErrorRenderer { form: listener.settings.errors, builtin: Arc::clone(&builtin) });
         for (worker, socket) in listener.sockets.into_iter().enumerate() {
@@ -103,6 +109,7 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
             let socket = Socket {
                 socket,
                 settings: listener.settings.clone(),
+                tls: tls.clone(),
                 room: Arc::clone(&listener.room),
                 shared,
             };
@@ -122,6 +129,10 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         running
             .workers
             .push(spawn(format!("worker-{number}"), stopped.clone(), move |stopped| worker.run(stopped))?);
+    }
+    if !renewal.is_empty() {
+        let thread = spawn("certificates".into(), stopped, move |stopped| renewal.run(stopped))?;
+        running.workers.push(thread);
     }
     Ok((running, warnings))
 }
@@ -205,6 +216,7 @@ where
 struct Socket {
     socket: StdListener,
     settings: ListenerSettings,
+    tls: Option<Served>,
     room: Arc<Semaphore>,
     shared: Shared,
 }
@@ -232,6 +244,7 @@ impl Worker {
                 stop: stopped.clone(),
                 alive: alive.clone(),
                 settings: socket.settings,
+                tls: socket.tls,
             };
             let stack = stack(&socket.shared);
             tokio::spawn(async move {

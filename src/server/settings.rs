@@ -7,6 +7,7 @@ use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
 use crate::policy::CorsSettings;
 use crate::protocol::rest::StreamSettings;
+use crate::tls::ListenerTls;
 use crate::transcode::RequestRules;
 
 /// One listening address and all choices that hold for what comes in by it.
@@ -14,6 +15,8 @@ use crate::transcode::RequestRules;
 pub struct ListenerSettings {
     pub name: String,
     pub address: SocketAddr,
+    /// Without it the listener takes plain text.
+    pub tls: Option<ListenerTls>,
     /// How replies are printed.
     pub json: JsonStyle,
     /// The form of error bodies in REST.
@@ -33,6 +36,7 @@ impl ListenerSettings {
         Self {
             name: name.into(),
             address,
+            tls: None,
             json: JsonStyle::default(),
             errors: ErrorForm::default(),
             request: RequestRules::default(),
@@ -77,7 +81,8 @@ impl Default for Limits {
 /// How long the listener waits for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From accepting, or from the first byte of a further request, to the end of the head.
+    /// From accepting to the end of a request's head, the TLS handshake included; or from the first byte of a further
+    /// request to the end of its head.
     pub head: Duration,
     /// Between two pieces of a request's body.
     pub body: Duration,

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use tokio::runtime::RuntimeMetrics;
 
+use super::tls::TlsMetrics;
 use crate::fault::{Code, Origin};
 
 /// Upper bounds of the buckets of a call's duration, in microseconds.
@@ -85,6 +86,7 @@ pub struct Metrics {
     generation: Gauge,
     panics: Counter,
     access_log_dropped: Counter,
+    tls: TlsMetrics,
 }
 
 impl Metrics {
@@ -128,6 +130,11 @@ impl Metrics {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push((number, runtime));
     }
 
+    /// What concerns TLS on listeners.
+    pub fn tls(&self) -> &TlsMetrics {
+        &self.tls
+    }
+
     /// A bug that one call met.
     pub fn panicked(&self) {
         self.panics.inc();
@@ -158,6 +165,7 @@ impl Metrics {
             "Lines that the access log could not take",
             self.access_log_dropped.clone(),
         );
+        self.tls.register(&mut registry);
         registry.register_collector(Box::new(Calls(Arc::clone(self))));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;

@@ -7,10 +7,12 @@ mod access_log;
 mod metrics;
 mod observation;
 mod settings;
+mod tls;
 mod trace;
 
 pub use access_log::{AccessLog, flush_lines, flush_when_idle};
 pub use metrics::{CallStats, Metrics, Open};
 pub use observation::{Observation, Observer, Outcome};
 pub use settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};
+pub use tls::TlsMetrics;
 pub use trace::{REQUEST_ID, TRACEPARENT, TRACESTATE, request_id, traceparent};

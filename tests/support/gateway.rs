@@ -66,6 +66,14 @@ impl Gateway {
         gateway
     }
 
+    /// A metric by its name and labels, as in `transom_connections`; 0 where it isn't there. Needs `admin`.
+    pub fn metric(&self, name: &str) -> u64 {
+        let admin = self.running().admin().expect("an admin address");
+        let metrics = http1::get(admin, "/metrics");
+        let value = metrics.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
     pub fn running(&self) -> &Running {
         self.running.as_ref().expect("it runs until it is dropped")
     }

@@ -1,16 +1,57 @@
 //! A client of HTTP/1.1 that sends bytes as they are given, right or wrong, and reads answers strictly.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::reply::Reply;
+use super::tls::TlsConnection;
 use super::wait::PATIENCE;
 
 /// One connection.
 pub struct Http1 {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
+}
+
+/// What it goes through.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsConnection>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.socket(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 impl Http1 {
@@ -18,7 +59,11 @@ impl Http1 {
         let stream = TcpStream::connect(address).expect("somebody listens");
         stream.set_nodelay(true).expect("an open socket");
         stream.set_read_timeout(Some(PATIENCE)).expect("an open socket");
-        Self { stream: BufReader::new(stream) }
+        Self { stream: BufReader::new(Stream::Plain(stream)) }
+    }
+
+    pub fn over_tls(connection: TlsConnection) -> Self {
+        Self { stream: BufReader::new(Stream::Tls(Box::new(connection))) }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -32,12 +77,13 @@ impl Http1 {
 
     /// A second handle that only sends, for another thread.
     pub fn writer(&self) -> Writer {
-        Writer(self.stream.get_ref().try_clone().expect("an open socket"))
+        let Stream::Plain(stream) = self.stream.get_ref() else { panic!("TLS has no two handles") };
+        Writer(stream.try_clone().expect("an open socket"))
     }
 
     /// Closes the way to the server and leaves the way back open.
     pub fn end_sending(&self) {
-        self.stream.get_ref().shutdown(Shutdown::Write).expect("an open socket");
+        self.stream.get_ref().socket().shutdown(Shutdown::Write).expect("an open socket");
     }
 
     /// The next answer to a request that is not HEAD.
@@ -55,7 +101,10 @@ impl Http1 {
         let mut byte = [0];
         match self.stream.read(&mut byte) {
             Ok(count) => count == 0,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+            // The second is that of TLS without its word of farewell.
+            Err(error) => {
+                matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof)
+            }
         }
     }
 

@@ -9,11 +9,14 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::reply::Reply;
+use super::tls::TlsClient;
 use super::wait::PATIENCE;
 
 /// One connection, which does its work on a thread of its own. Dropping it closes the socket.
@@ -27,14 +30,30 @@ pub struct Http2 {
 
 impl Http2 {
     pub fn connect(address: SocketAddr) -> Self {
+        Self::over(|| async move { TcpStream::connect(address).await.expect("somebody listens") })
+    }
+
+    /// By TLS, asking for `name`.
+    pub fn over_tls(address: SocketAddr, client: &TlsClient, name: &str) -> Self {
+        let connector = tokio_rustls::TlsConnector::from(client.config());
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        Self::over(|| async move {
+            let stream = TcpStream::connect(address).await.expect("somebody listens");
+            connector.connect(name, stream).await.expect("TLS is spoken")
+        })
+    }
+
+    fn over<F>(connect: impl FnOnce() -> F) -> Self
+    where
+        F: Future<Output: AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+    {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let ended = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&ended);
         let send = runtime.block_on(async {
-            let stream = TcpStream::connect(address).await.expect("somebody listens");
             // Room for streams beside some that are not read.
             let mut builder = h2::client::Builder::new();
-            let handshake = builder.initial_connection_window_size(16 << 20).handshake(stream);
+            let handshake = builder.initial_connection_window_size(16 << 20).handshake(connect().await);
             let (send, connection) = handshake.await.expect("HTTP/2 is spoken");
             // How it ends shows in its calls.
             tokio::spawn(async move {

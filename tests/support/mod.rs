@@ -16,6 +16,7 @@ mod raw;
 mod reply;
 mod schema;
 mod scripted;
+mod tls;
 mod wait;
 
 pub use backend::{Answer, Backend, Seen};
@@ -26,4 +27,5 @@ pub use live::{Behaviour, Came, Led, Live, Stage, text_message};
 pub use reply::Reply;
 pub use schema::Schema;
 pub use scripted::{Scripted, Step, Tls, frame};
+pub use tls::{Authority, Signed, TlsChoices, TlsClient, TlsConnection};
 pub use wait::{PATIENCE, until};

@@ -150,3 +150,38 @@ fn all_wrong_flags_are_told_at_once() {
         assert!(text.contains(want), "{want}\nis missing in\n{text}");
     }
 }
+
+#[test]
+fn a_certificate_is_for_every_address() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).expect("a certificate");
+    let other = rcgen::KeyPair::generate().expect("a key");
+    for (name, text) in [
+        ("tls.crt", made.cert.pem()),
+        ("tls.key", made.signing_key.serialize_pem()),
+        ("other.key", other.serialize_pem()),
+    ] {
+        std::fs::write(at(name), text).expect("written");
+    }
+    let usual = ["--descriptors", "a", "--upstream", "http://h:1", "--listen", "1.1.1.1:1"];
+    let (cert, key, other) = (at("tls.crt"), at("tls.key"), at("other.key"));
+    let flags = |cert, key| {
+        let tls = ["--listen", "1.1.1.1:2", "--tls-cert", cert, "--tls-key", key];
+        usual.into_iter().chain(tls).collect::<Vec<_>>()
+    };
+    let settings = good(&flags(&cert, &key));
+    assert_eq!(settings.listeners.len(), 2);
+    for listener in &settings.listeners {
+        let tls = listener.tls.as_ref().expect("it is there");
+        assert_eq!(tls.identities[0].chain().names(), ["a.test"]);
+    }
+    for (cert, key, want) in [
+        (&*cert, &*other, "`--tls-key`: the private key in"),
+        ("none.crt", &*key, "`--tls-cert`: `none.crt` can't be read"),
+        (&*cert, "none.key", "`--tls-key`: `none.key` can't be read"),
+    ] {
+        let problems = serve(&flags(cert, key)).expect_err(want);
+        assert!(problems.errors() == 1 && problems.to_string().contains(want), "{want}\n{problems}");
+    }
+}
