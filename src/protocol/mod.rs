@@ -1,6 +1,7 @@
 //! The protocols of clients: each turns a request into messages and the answer, or a [`Fault`], back.
 
 mod body;
+pub mod compression;
 mod detect;
 pub mod grpc;
 pub mod grpc_web;

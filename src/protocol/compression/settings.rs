@@ -1,0 +1,79 @@
+//! What an operator chooses about compression.
+
+use super::coding::Coding;
+
+/// The choices of a listener.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compression {
+    /// Of requests.
+    pub requests: Unpacking,
+    /// Of answers; none by default.
+    pub answers: Option<Packing>,
+}
+
+/// Whether compressed requests are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unpacking {
+    #[default]
+    On,
+    /// They are refused with 415.
+    Off,
+}
+
+/// How answers are compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packing {
+    /// The one that stands first is taken where a client likes several as much. Never empty.
+    pub algorithms: Vec<Coding>,
+    /// The smallest body that is worth it, in bytes.
+    pub min_size: usize,
+    pub level: Level,
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self {
+            algorithms: vec![Coding::Zstd, Coding::Br, Coding::Gzip],
+            min_size: 1 << 10,
+            level: Level::default(),
+        }
+    }
+}
+
+/// How hard an encoder tries. Each coding has numbers of its own for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Level {
+    Fast,
+    #[default]
+    Balanced,
+    Small,
+}
+
+impl Level {
+    /// 1 to 9.
+    pub(super) const fn of_gzip(self) -> u32 {
+        match self {
+            Self::Fast => 1,
+            Self::Balanced => 5,
+            Self::Small => 9,
+        }
+    }
+
+    /// 0 to 11; from 10 on it is too slow for anything that is made on the fly.
+    pub(super) const fn of_br(self) -> i32 {
+        match self {
+            Self::Fast => 2,
+            Self::Balanced => 4,
+            Self::Small => 6,
+        }
+    }
+
+    /// 1 to 22.
+    pub(super) const fn of_zstd(self) -> i32 {
+        match self {
+            Self::Fast => 1,
+            Self::Balanced => 3,
+            Self::Small => 9,
+        }
+    }
+}
