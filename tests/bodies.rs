@@ -88,19 +88,6 @@ fn content_types() {
 }
 
 #[test]
-fn compressed_bodies_are_refused() {
-    let site = Site::plain(PROTO);
-    for (encoding, good) in [("gzip", false), ("br", false), ("gzip, identity", false), ("identity", true)] {
-        let reply = site.call("POST", "/w", &[JSON, ("content-encoding", encoding)], b"{}");
-        if good {
-            reply.assert_ok();
-        } else {
-            reply.assert_fault(415, "UNSUPPORTED_ENCODING", Some("content-encoding"));
-        }
-    }
-}
-
-#[test]
 fn an_empty_body_is_an_empty_message() {
     let site = Site::plain(PROTO);
     for target in ["/w", "/f"] {

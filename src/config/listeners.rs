@@ -7,6 +7,7 @@ use super::tls;
 use super::values::{self, Wrong};
 use crate::codec::{JsonStyle, Overrides, Unknown};
 use crate::fault::ErrorForm;
+use crate::protocol::compression::{Coding, Level, Packing, Unpacking};
 use crate::protocol::rest::{StreamForm, StreamSettings};
 use crate::route::{Decoding, Plus};
 use crate::server::{Limits, ListenerSettings, Timeouts};
@@ -62,7 +63,9 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     let mut errors = ErrorForm::default();
     map.set("errors", &mut errors, error_form);
     let mut request = RequestRules::default();
-    map.map("request", |map| read_request(map, &mut request));
+    let mut unpacking = Unpacking::default();
+    map.map("request", |map| read_request(map, &mut request, &mut unpacking));
+    let packing = map.get("compression").and_then(|value| read_compression(&value));
     let mut streams = StreamSettings::default();
     map.map("streams", |map| read_streams(map, &mut streams));
     let mut limits = Limits::default();
@@ -77,6 +80,8 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
         json,
         errors,
         request,
+        unpacking,
+        packing,
         streams,
         cors,
         limits,
@@ -115,7 +120,7 @@ fn read_streams(map: &mut Map<'_>, streams: &mut StreamSettings) {
     map.set("heartbeat", &mut streams.heartbeat, values::duration);
 }
 
-fn read_request(map: &mut Map<'_>, request: &mut RequestRules) {
+fn read_request(map: &mut Map<'_>, request: &mut RequestRules, unpacking: &mut Unpacking) {
     if let Some(unknown) = map.get("unknown_parameters").and_then(|value| unknown(&value)) {
         request.unknown_parameters = unknown;
     }
@@ -141,6 +146,9 @@ fn read_request(map: &mut Map<'_>, request: &mut RequestRules) {
     });
     map.set("unexpected_body", &mut request.unexpected_body, |text| {
         values::choice(text, &[("ignore", UnexpectedBody::Ignore), ("reject", UnexpectedBody::Reject)])
+    });
+    map.set("compressed", unpacking, |text| {
+        values::choice(text, &[("accept", Unpacking::On), ("reject", Unpacking::Off)])
     });
     map.set("max_parameters", &mut request.max_parameters, |text| {
         values::number(text, &(0..=MAX_PARAMETERS))
@@ -168,6 +176,42 @@ fn unknown(value: &Value<'_>) -> Option<Unknown> {
             None => wrong.help(format!("to ignore `{text}` alone, write `[{text}]`")),
         })
     })
+}
+
+/// A list of codings, each of them once.
+fn algorithms(value: &Value<'_>) -> Vec<Coding> {
+    let names = Coding::ALL.map(|coding| (coding.name(), coding));
+    let mut algorithms = Vec::new();
+    for item in value.items() {
+        match item.parse(|text| values::choice(text, &names)) {
+            Some(coding) if algorithms.contains(&coding) => {
+                item.wrong(&format!("`{}` is given twice", coding.name()), "take one of them out");
+            }
+            Some(coding) => algorithms.push(coding),
+            None => {}
+        }
+    }
+    algorithms
+}
+
+/// `off`, `on`, or how.
+fn read_compression(value: &Value<'_>) -> Option<Packing> {
+    if !value.is_map() {
+        return value
+            .parse(|text| values::choice(text, &[("off", None), ("on", Some(Packing::default()))]))?;
+    }
+    let mut packing = Packing::default();
+    value.map(|map| {
+        if let Some(value) = map.get("algorithms") {
+            packing.algorithms = algorithms(&value);
+        }
+        map.set("min_size", &mut packing.min_size, |text| values::size(text, &(0..=MAX_SIZE)));
+        map.set("level", &mut packing.level, |text| {
+            let levels = [("fast", Level::Fast), ("balanced", Level::Balanced), ("small", Level::Small)];
+            values::choice(text, &levels)
+        });
+    });
+    Some(packing)
 }
 
 fn read_limits(map: &mut Map<'_>, limits: &mut Limits) {

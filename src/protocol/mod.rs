@@ -8,6 +8,7 @@ pub mod grpc_web;
 mod metadata;
 mod read;
 pub mod rest;
+mod weight;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
 use crate::policy::CorsSettings;
+use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
 use crate::tls::ListenerTls;
 use crate::transcode::RequestRules;
@@ -26,6 +27,10 @@ pub struct ListenerSettings {
     pub streams: StreamSettings,
     /// Which pages may use it from a browser; none but its own without.
     pub cors: Option<CorsSettings>,
+    /// Whether compressed requests are read.
+    pub unpacking: Unpacking,
+    /// How answers are compressed; none are without it.
+    pub packing: Option<Packing>,
     pub limits: Limits,
     pub timeouts: Timeouts,
 }
@@ -42,6 +47,8 @@ impl ListenerSettings {
             request: RequestRules::default(),
             streams: StreamSettings::default(),
             cors: None,
+            unpacking: Unpacking::default(),
+            packing: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

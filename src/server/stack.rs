@@ -9,6 +9,7 @@ use http::Request;
 use http_body::Body;
 use tower::{Service, ServiceBuilder, service_fn};
 
+use super::compress::Compress;
 use super::cors::CrossOrigin;
 use super::edge::Edge;
 use super::observe::{Observe, ObserveService};
@@ -17,6 +18,7 @@ use super::resolve::{Resolve, Routed};
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use crate::policy::{Admit, Admitted, BodySize, Cors, Deadline};
+use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
 use crate::protocol::{BoxError, Exchanges, grpc};
 use crate::telemetry::{Metrics, Observer};
@@ -29,6 +31,7 @@ pub(super) struct Shared {
     pub snapshots: Arc<ArcSwap<Snapshot>>,
     pub exchanges: Arc<Exchanges>,
     pub cors: Option<Arc<Cors>>,
+    pub packing: Option<Arc<Packing>>,
     pub max_url: usize,
     pub max_body: usize,
 }
@@ -50,6 +53,7 @@ impl Shared {
             request: settings.request.clone(),
             json: settings.json,
             streams: settings.streams,
+            unpacking: settings.unpacking,
             max_reply: settings.limits.message,
             body_patience: settings.timeouts.body,
         };
@@ -63,6 +67,7 @@ impl Shared {
                 grpc,
             }),
             cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
+            packing: settings.packing.clone().map(Arc::new),
             max_url: settings.limits.url,
             max_body: settings.limits.body,
         }
@@ -88,6 +93,8 @@ where
         .layer(Observe::new(Arc::clone(&shared.observer)))
         // Whatever the answer is, a browser has to know who may read it.
         .layer(CrossOrigin::new(shared.cors.clone()))
+        // Outside of what renders, so that errors become smaller, too; the log counts what is sent.
+        .layer(Compress::new(shared.packing.clone()))
         // Every fault from below ends here, so nothing below renders.
         .layer(Render::new(Arc::clone(&shared.errors), Arc::clone(&shared.metrics)))
         // Refuses by the head alone, before a route is looked for.

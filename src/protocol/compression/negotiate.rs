@@ -3,6 +3,7 @@
 use http::header::{self, HeaderMap, HeaderName};
 
 use super::coding::{Coding, Named};
+use crate::protocol::weight::weight;
 
 /// What `Accept-Encoding` asks for, of the codings that the gateway offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,7 @@ pub fn wanted(headers: &HeaderMap, ours: &[Coding]) -> Wanted {
     let mut told = Told::default();
     for item in items(headers, &header::ACCEPT_ENCODING) {
         let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
-        // What can't be read is not wished for.
-        told.set(name.trim(), quality(parameters).unwrap_or(0));
+        told.set(name.trim(), weight(parameters));
     }
     let best = ours
         .iter()
@@ -84,32 +84,6 @@ impl Told {
     }
 }
 
-/// The weight among the parameters of an item, in thousandths; none where it is no weight.
-fn quality(parameters: &str) -> Option<u16> {
-    for parameter in parameters.split(';') {
-        let Some((name, value)) = parameter.split_once('=') else { continue };
-        if name.trim().eq_ignore_ascii_case("q") {
-            return thousandths(value.trim());
-        }
-    }
-    Some(1000)
-}
-
-/// `0`, `1`, and up to three digits behind the point (RFC 9110, section 12.4.2).
-fn thousandths(text: &str) -> Option<u16> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let fraction = fraction.bytes().chain(std::iter::repeat(b'0')).take(3);
-    let fraction = fraction.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-    match (whole, fraction) {
-        ("0", _) => Some(fraction),
-        ("1", 0) => Some(1000),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,10 +139,6 @@ mod tests {
             (&["identity;q=0, deflate"], Identity),
             // No weights: not wished for.
             (&["gzip;q=2"], Identity),
-            (&["gzip;q=1.001"], Identity),
-            (&["gzip;q=0.1234"], Identity),
-            (&["gzip;q="], Identity),
-            (&["gzip;q=-1"], Identity),
             (&["gzip;q=x, br"], Coded(Br)),
             (&["gzip;level=9"], Coded(Gzip)),
         ];

@@ -2,15 +2,6 @@
 
 use super::coding::Coding;
 
-/// The choices of a listener.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Compression {
-    /// Of requests.
-    pub requests: Unpacking,
-    /// Of answers; none by default.
-    pub answers: Option<Packing>,
-}
-
 /// Whether compressed requests are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unpacking {
@@ -31,9 +22,11 @@ pub struct Packing {
 }
 
 impl Default for Packing {
+    /// Zstandard packs JSON as small as the others in a fraction of their time. Brotli is no better than gzip where it is not
+    /// given several times as long, so it is for clients that prefer it.
     fn default() -> Self {
         Self {
-            algorithms: vec![Coding::Zstd, Coding::Br, Coding::Gzip],
+            algorithms: vec![Coding::Zstd, Coding::Gzip, Coding::Br],
             min_size: 1 << 10,
             level: Level::default(),
         }
@@ -54,7 +47,7 @@ impl Level {
     pub(super) const fn of_gzip(self) -> u32 {
         match self {
             Self::Fast => 1,
-            Self::Balanced => 5,
+            Self::Balanced => 4,
             Self::Small => 9,
         }
     }
@@ -68,12 +61,12 @@ impl Level {
         }
     }
 
-    /// 1 to 22.
+    /// 1 to 22; above 6 it takes 10 MiB for each stream.
     pub(super) const fn of_zstd(self) -> i32 {
         match self {
             Self::Fast => 1,
             Self::Balanced => 3,
-            Self::Small => 9,
+            Self::Small => 6,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::fault::Fault;
 use crate::policy::put_timeout;
 use crate::protocol::body::ReplyBody;
 use crate::protocol::metadata;
+use crate::transcode::Binding;
 
 const APPLICATION_GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const TE_TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -48,6 +49,12 @@ pub(super) fn raw_type(content_type: &str) -> HeaderValue {
     }
     HeaderValue::from_str(content_type)
         .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
+}
+
+/// The coding that a backend says its raw bytes are in. Where the body is JSON, it can't be of a coding.
+pub(super) fn raw_coding(binding: &Binding, metadata: &HeaderMap) -> Option<HeaderValue> {
+    let coding = binding.raw_response.then(|| metadata.get(header::CONTENT_ENCODING))?;
+    coding.filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")).cloned()
 }
 
 /// An answer that is all there. `headers` have its content type.

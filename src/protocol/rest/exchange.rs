@@ -15,6 +15,7 @@ use crate::codec::JsonStyle;
 use crate::fault::Fault;
 use crate::policy::{Admitted, Bound, Call, Cleared};
 use crate::protocol::body::{BoxError, ReplyBody};
+use crate::protocol::compression::{Allowance, Unpacked, Unpacking};
 use crate::protocol::{metadata, read};
 use crate::transcode::{
     Binding, BodyRule, Built, HttpBody, Maker, RequestRules, UnexpectedBody, Url, Wishes, raw_reply,
@@ -28,6 +29,8 @@ pub struct RestSettings {
     pub request: RequestRules,
     pub json: JsonStyle,
     pub streams: StreamSettings,
+    /// Whether compressed bodies are read.
+    pub unpacking: Unpacking,
     /// The largest message from a backend, in bytes.
     pub max_reply: usize,
     /// How long the next piece of a body may take.
@@ -107,7 +110,7 @@ impl Exchange {
         B::Error: Into<BoxError> + Send,
     {
         let Bound { binding, captures } = bound;
-        let body = self.whole_body(binding.body, body, call.max_body).await?;
+        let body = self.whole_body(binding.body, &call.head.headers, body, call.max_body).await?;
         let url = Url { path: call.head.uri.path(), captures, query: call.head.uri.query() };
         let maker = Maker { plan: &call.resolved.method.input, binding, rules: &self.settings.request };
         if binding.raw_request {
@@ -127,9 +130,11 @@ impl Exchange {
         is_head: bool,
     ) -> Result<Response<ReplyBody>, Fault> {
         let status = wished_status(&reply.headers);
+        let coding = answer::raw_coding(binding, &reply.headers);
         let trailers =
             if wants_trailers { metadata::into_response(reply.trailers) } else { HeaderMap::new() };
         let mut headers = metadata::into_response(reply.headers);
+        headers.extend(coding.map(|coding| (header::CONTENT_ENCODING, coding)));
         let data = if binding.raw_response {
             let body = raw_reply(&binding.output, binding.response_body, reply.message)?;
             headers.insert(header::CONTENT_TYPE, answer::raw_type(&body.content_type));
@@ -142,15 +147,25 @@ impl Exchange {
     }
 
     /// The request's body, or nothing where it doesn't matter.
-    async fn whole_body<B>(&self, rule: BodyRule, body: B, max: usize) -> Result<Bytes, Fault>
+    async fn whole_body<B>(
+        &self,
+        rule: BodyRule,
+        headers: &HeaderMap,
+        body: B,
+        max: usize,
+    ) -> Result<Bytes, Fault>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError> + Send,
     {
+        let patience = self.settings.body_patience;
         match (rule, self.settings.request.unexpected_body) {
             (BodyRule::None, UnexpectedBody::Ignore) => Ok(Bytes::new()),
-            (BodyRule::None, UnexpectedBody::Reject) | (BodyRule::Whole | BodyRule::Field(_), _) => {
-                read::whole(body, max, self.settings.body_patience).await
+            // Only whether there is one counts.
+            (BodyRule::None, UnexpectedBody::Reject) => read::whole(body, max, patience).await,
+            (BodyRule::Whole | BodyRule::Field(_), _) => {
+                let body = Unpacked::new(headers, body, Allowance::Whole(max), self.settings.unpacking)?;
+                read::whole(body, max, patience).await
             }
         }
     }

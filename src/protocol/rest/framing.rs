@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 
+use crate::protocol::weight::weight;
+
 /// The form of a streamed answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StreamForm {
@@ -30,7 +32,7 @@ impl StreamForm {
                     "*/*" | "application/*" => fallback,
                     _ => continue,
                 };
-                let quality = quality(parameters);
+                let quality = weight(parameters);
                 if quality > best.0 {
                     best = (quality, form);
                 }
@@ -46,19 +48,6 @@ impl StreamForm {
             Self::Lines => "application/x-ndjson",
             Self::Events => "text/event-stream",
         })
-    }
-}
-
-/// The weight among the parameters of a media range, in thousandths; 1000 without one, 0 for one that is none.
-fn quality(parameters: &str) -> u32 {
-    let weight = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("q").then_some(value.trim())
-    });
-    match weight.map(str::parse::<f32>) {
-        None => 1000,
-        Some(Ok(weight)) if (0.0..=1.0).contains(&weight) => (weight * 1000.0) as u32,
-        Some(_) => 0,
     }
 }
 

@@ -25,7 +25,6 @@ pub(super) fn content_type(headers: &HeaderMap) -> String {
 /// # Errors
 /// 415 for anything else.
 pub(super) fn expect_stream(headers: &HeaderMap) -> Result<(), Fault> {
-    refuse_compressed(headers)?;
     match media(headers) {
         Media::Json => Ok(()),
         Media::Form | Media::Other => Err(unsupported("the body's content type must be application/json")),
@@ -34,16 +33,6 @@ pub(super) fn expect_stream(headers: &HeaderMap) -> Result<(), Fault> {
 
 fn unsupported(message: &'static str) -> Fault {
     Fault::new(Kind::MediaType, "UNSUPPORTED_MEDIA_TYPE", message).at("content-type")
-}
-
-fn refuse_compressed(headers: &HeaderMap) -> Result<(), Fault> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let message = "the request's body is compressed, which is not supported";
-        return Err(Fault::new(Kind::MediaType, "UNSUPPORTED_ENCODING", message).at("content-encoding"));
-    }
-    Ok(())
 }
 
 /// What `body` is by its headers. Where the binding takes none, its type doesn't matter.
@@ -55,7 +44,6 @@ pub(super) fn input<'b>(rule: BodyRule, headers: &HeaderMap, body: &'b [u8]) -> 
     if rule == BodyRule::None {
         return Ok(if body.is_empty() { Input::None } else { Input::Json(body) });
     }
-    refuse_compressed(headers)?;
     if body.is_empty() {
         return Ok(Input::None);
     }
@@ -149,14 +137,5 @@ mod tests {
         }
         assert_eq!(read(BodyRule::None, Some("text/plain"), "x"), "json");
         assert_eq!(read(BodyRule::None, Some("text/plain"), ""), "none");
-    }
-
-    #[test]
-    fn a_compressed_body_is_refused() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
-        assert_eq!(input(BodyRule::Whole, &headers, b"x").unwrap_err().http_status(), 415);
-        headers.insert(header::CONTENT_ENCODING, "identity".parse().unwrap());
-        assert!(input(BodyRule::Whole, &headers, b"{}").is_ok());
     }
 }

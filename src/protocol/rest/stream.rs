@@ -20,6 +20,7 @@ use super::upload::{Source, Upload, send_all};
 use crate::fault::Fault;
 use crate::policy::{Admitted, Bound, Cleared, Method};
 use crate::protocol::body::{BoxError, ReplyBody};
+use crate::protocol::compression::{Allowance, Unpacked};
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
 use crate::transcode::{Binding, Wishes, raw_reply, wishes_of};
@@ -48,7 +49,7 @@ struct Wants {
 /// What is sent to the backend.
 enum Request<B> {
     Whole(Bytes),
-    Stream(Box<Source>, B),
+    Stream(Box<Source>, Unpacked<B>),
 }
 
 /// Begins the call and waits until its status is known: by the first message, the end, or a failure.
@@ -85,6 +86,8 @@ where
         if !binding.raw_request {
             media::expect_stream(&call.head.headers)?;
         }
+        let allowance = Allowance::Stream(call.max_body);
+        let body = Unpacked::new(&call.head.headers, body, allowance, exchange.settings.unpacking)?;
         let source = Source {
             exchange: Arc::clone(&exchange),
             method: Arc::clone(&method),
@@ -134,7 +137,9 @@ impl Started {
             Err(_) => None,
         };
         let status = wished_status(&metadata);
+        let coding = answer::raw_coding(&self.binding, &metadata);
         let mut headers = metadata::into_response(metadata);
+        headers.extend(coding.map(|coding| (header::CONTENT_ENCODING, coding)));
         let (shape, content_type) = self.shape(first.as_ref())?;
         headers.insert(header::CONTENT_TYPE, content_type);
         if self.wants.form == StreamForm::Events {
