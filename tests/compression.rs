@@ -613,6 +613,51 @@ fn a_packed_stream_that_fails_says_so() {
     assert!(client.is_closed());
 }
 
+/// A gRPC message in its frame.
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).expect("a short message");
+    [&[0], &length.to_be_bytes()[..], message].concat()
+}
+
+const WEB: (&str, &str) = ("content-type", "application/grpc-web+proto");
+
+#[test]
+fn grpc_web_both_ways() {
+    let site = Site::with(PROTO, ON);
+    for coding in Coding::ALL {
+        for size in [2000, 1 << 20] {
+            let message = framed(&text_message("x".repeat(size).as_bytes()));
+            let headers = [WEB, coded(coding), accept(coding)];
+            let reply = site.call("POST", "/t.S/Post", &headers, &pack(coding, &message));
+            assert_eq!(reply.assert_ok().header("content-encoding"), Some(coding.name()));
+            assert_eq!(reply.header("content-type"), Some(WEB.1));
+            let got = unpack(coding, &reply.body);
+            let (frame, trailers) = got.split_at(message.len());
+            assert!(frame == message, "{coding:?} {size}");
+            assert!(trailers.starts_with(&[0x80]), "{coding:?} {size}: {trailers:?}");
+            assert!(site.backend.only().header("content-encoding").is_none());
+        }
+        // Cut off in the middle.
+        let packed = pack(coding, framed(&text_message(b"x")));
+        let body = &packed[..packed.len() - 1];
+        let reply = site.call("POST", "/t.S/Post", &[WEB, coded(coding)], body);
+        assert!(String::from_utf8_lossy(&reply.body).contains("grpc-status: 3"), "{coding:?}");
+        assert_eq!(site.backend.count(), 0, "{coding:?}");
+    }
+    let reply = site.call("POST", "/t.S/Post", &[WEB, ("content-encoding", "deflate")], b"x");
+    assert!(String::from_utf8_lossy(&reply.body).contains("grpc-status: 3"));
+}
+
+#[test]
+fn native_grpc_is_not_touched() {
+    let site = Site::with(PROTO, ON);
+    let message = framed(&text_message("x".repeat(5000).as_bytes()));
+    let headers = [("content-type", "application/grpc"), ("te", "trailers"), accept(Coding::Gzip)];
+    let reply = site.http2().call("POST", "/t.S/Post", &headers, &message);
+    assert!(reply.body == message);
+    assert_eq!((reply.header("content-encoding"), reply.header("vary")), (None, None));
+}
+
 #[test]
 fn a_client_that_leaves_a_packed_stream_is_passed_on() {
     let stage = Stage::led(PROTO, ON);

@@ -48,6 +48,7 @@ impl Shared {
             worker,
             max_reply: settings.limits.message,
             body_patience: settings.timeouts.body,
+            unpacking: settings.unpacking,
         };
         let rest = RestSettings {
             request: settings.request.clone(),

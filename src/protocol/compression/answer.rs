@@ -15,6 +15,9 @@ use crate::protocol::body::ReplyBody;
 
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
 
+/// Of the messages in a gRPC-Web body.
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
 /// What tells of the very bytes of a body, which are others once it is packed (RFC 9530; the last two are its forerunners).
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
@@ -71,7 +74,7 @@ fn pack(
     packing: &Packing,
     must: bool,
 ) -> Result<ReplyBody, ReplyBody> {
-    match body {
+    match joined(body, size) {
         ReplyBody::Whole { data: Some(data), trailers } if data.len() <= SLICE => {
             match compress(coding, packing.level, &data) {
                 Ok(small) if must || small.len() < data.len() => {
@@ -90,6 +93,17 @@ fn pack(
                 Err(_) => Err(body),
             }
         }
+    }
+}
+
+/// Two small pieces as one; anything else as it is.
+fn joined(body: ReplyBody, size: Option<usize>) -> ReplyBody {
+    match body {
+        ReplyBody::Two { first, last } if size.is_some_and(|size| size <= SLICE) => {
+            let pieces = [first, last].into_iter().flatten();
+            ReplyBody::from(pieces.collect::<Vec<Bytes>>().concat())
+        }
+        ReplyBody::Two { .. } | ReplyBody::Whole { .. } | ReplyBody::Live { .. } => body,
     }
 }
 
@@ -118,13 +132,14 @@ fn may_be_packed(status: StatusCode, headers: &HeaderMap) -> bool {
     ) && !status.is_informational();
     has_body
         && !headers.contains_key(header::CONTENT_ENCODING)
+        && headers.get(&GRPC_ENCODING).is_none_or(|encoding| encoding == "identity")
         && headers.get(header::CONTENT_TYPE).is_some_and(is_compressible)
         && !DIGESTS.iter().any(|name| headers.contains_key(name))
         && !items(headers, &header::CACHE_CONTROL).any(|item| item.eq_ignore_ascii_case("no-transform"))
 }
 
-/// Text and what is like it. What frames its messages itself (gRPC, gRPC-Web, Connect's streams) packs them by itself, too;
-/// pictures, films and archives are packed already.
+/// Text and what is like it. gRPC and Connect's streams pack their messages, not the body; pictures, films and archives are
+/// packed already.
 fn is_compressible(content_type: &HeaderValue) -> bool {
     let Ok(value) = content_type.to_str() else { return false };
     if value == "application/json" {
@@ -133,6 +148,8 @@ fn is_compressible(content_type: &HeaderValue) -> bool {
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.split_once('/') {
         Some(("text", _)) => true,
+        // gRPC-Web has no other compression that browsers know of.
+        Some(("application", subtype)) if subtype.starts_with("grpc-web") => true,
         Some(("application", subtype)) if subtype.starts_with("grpc") || subtype.starts_with("connect") => {
             false
         }
@@ -215,7 +232,9 @@ mod tests {
             (200, &[("content-type", "application/octet-stream")], false),
             (200, &[("content-type", "application/grpc")], false),
             (200, &[("content-type", "application/grpc+json")], false),
-            (200, &[("content-type", "application/grpc-web-text")], false),
+            (200, &[("content-type", "application/grpc-web-text+proto")], true),
+            (200, &[("content-type", "application/grpc-web+proto"), ("grpc-encoding", "identity")], true),
+            (200, &[("content-type", "application/grpc-web+proto"), ("grpc-encoding", "gzip")], false),
             (200, &[("content-type", "application/connect+json")], false),
             (200, &[("content-type", "json")], false),
             (200, &[], false),

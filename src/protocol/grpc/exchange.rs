@@ -12,6 +12,7 @@ use super::pass::{Begun, Carrier, Native, Pass};
 use crate::fault::{Fault, Kind};
 use crate::policy::{Admitted, Cleared, put_timeout};
 use crate::protocol::body::{BoxError, ReplyBody};
+use crate::protocol::compression::Unpacking;
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
 
@@ -23,6 +24,8 @@ pub struct Exchange {
     pub max_reply: usize,
     /// How long the next piece of a single message may take.
     pub body_patience: Duration,
+    /// Whether compressed bodies of gRPC-Web are read. gRPC itself packs messages, not bodies.
+    pub unpacking: Unpacking,
 }
 
 impl Exchange {

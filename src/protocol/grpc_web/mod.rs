@@ -11,6 +11,7 @@ use http_body::{Body, Frame};
 
 use self::body::WebBody;
 use super::body::{BoxError, ReplyBody};
+use super::compression::{Allowance, Unpacked};
 use super::grpc::{self, Carrier};
 use super::{Reply, metadata};
 use crate::fault::Fault;
@@ -30,7 +31,11 @@ where
     B::Error: Into<BoxError> + Send,
 {
     let (admitted, body) = admitted.split();
-    let answer = answer_form(&admitted.call().head.headers, form);
+    let call = admitted.call();
+    let answer = answer_form(&call.head.headers, form);
+    // Messages have their limit in themselves.
+    let allowance = Allowance::Stream(call.max_body);
+    let body = Unpacked::new(&call.head.headers, body, allowance, exchange.unpacking)?;
     let mut reply = exchange.pass(admitted, WebBody::new(body, form), outgoing, Web(answer)).await?;
     let native = reply.headers().get(header::CONTENT_TYPE);
     let codec = native.and_then(|native| codec_of(native.as_bytes())).unwrap_or("+proto");
@@ -88,7 +93,7 @@ fn outgoing(headers: HeaderMap) -> HeaderMap {
     let native = HeaderValue::from_str(&format!("application/grpc{codec}"));
     headers.insert(header::CONTENT_TYPE, native.unwrap_or(HeaderValue::from_static("application/grpc")));
     // What only says that it is gRPC-Web, and what is about the body of HTTP.
-    for name in [X_GRPC_WEB, header::ACCEPT, header::ACCEPT_ENCODING] {
+    for name in [X_GRPC_WEB, header::ACCEPT, header::ACCEPT_ENCODING, header::CONTENT_ENCODING] {
         headers.remove(name);
     }
     headers
