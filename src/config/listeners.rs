@@ -7,14 +7,14 @@ use super::tls;
 use super::values::{self, Wrong};
 use crate::codec::{JsonStyle, Overrides, Unknown};
 use crate::fault::ErrorForm;
-use crate::protocol::compression::{Coding, Level, Packing, Unpacking};
+use crate::protocol::compression::Unpacking;
 use crate::protocol::rest::{StreamForm, StreamSettings};
 use crate::route::{Decoding, Plus};
 use crate::server::{Limits, ListenerSettings, Timeouts};
 use crate::transcode::{QueryIntoBody, RequestRules, UnexpectedBody};
 
 /// The largest size of bodies and messages; protobuf has no larger messages.
-const MAX_SIZE: usize = 2 << 30;
+pub(super) const MAX_SIZE: usize = 2 << 30;
 /// HTTP/1 buffers of the server are never smaller than this.
 const MIN_HEAD: usize = 8 << 10;
 const MAX_HEAD: usize = 16 << 20;
@@ -65,7 +65,7 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     let mut request = RequestRules::default();
     let mut unpacking = Unpacking::default();
     map.map("request", |map| read_request(map, &mut request, &mut unpacking));
-    let packing = map.get("compression").and_then(|value| read_compression(&value));
+    let packing = map.get("compression").and_then(|value| super::compression::read(&value));
     let mut streams = StreamSettings::default();
     map.map("streams", |map| read_streams(map, &mut streams));
     let mut limits = Limits::default();
@@ -176,42 +176,6 @@ fn unknown(value: &Value<'_>) -> Option<Unknown> {
             None => wrong.help(format!("to ignore `{text}` alone, write `[{text}]`")),
         })
     })
-}
-
-/// A list of codings, each of them once.
-fn algorithms(value: &Value<'_>) -> Vec<Coding> {
-    let names = Coding::ALL.map(|coding| (coding.name(), coding));
-    let mut algorithms = Vec::new();
-    for item in value.items() {
-        match item.parse(|text| values::choice(text, &names)) {
-            Some(coding) if algorithms.contains(&coding) => {
-                item.wrong(&format!("`{}` is given twice", coding.name()), "take one of them out");
-            }
-            Some(coding) => algorithms.push(coding),
-            None => {}
-        }
-    }
-    algorithms
-}
-
-/// `off`, `on`, or how.
-fn read_compression(value: &Value<'_>) -> Option<Packing> {
-    if !value.is_map() {
-        return value
-            .parse(|text| values::choice(text, &[("off", None), ("on", Some(Packing::default()))]))?;
-    }
-    let mut packing = Packing::default();
-    value.map(|map| {
-        if let Some(value) = map.get("algorithms") {
-            packing.algorithms = algorithms(&value);
-        }
-        map.set("min_size", &mut packing.min_size, |text| values::size(text, &(0..=MAX_SIZE)));
-        map.set("level", &mut packing.level, |text| {
-            let levels = [("fast", Level::Fast), ("balanced", Level::Balanced), ("small", Level::Small)];
-            values::choice(text, &levels)
-        });
-    });
-    Some(packing)
 }
 
 fn read_limits(map: &mut Map<'_>, limits: &mut Limits) {

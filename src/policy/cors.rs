@@ -103,8 +103,9 @@ pub struct CorsSettings {
 }
 
 /// Request headers that the clients' protocols need.
-const REQUEST_HEADERS: [&str; 17] = [
+const REQUEST_HEADERS: [&str; 18] = [
     "content-type",
+    "content-encoding",
     "authorization",
     "x-api-key",
     "x-grpc-web",

@@ -29,6 +29,8 @@ enum Writer {
 const BR_WINDOW_LOG: i32 = 17;
 /// 128 KiB.
 const ZSTD_WINDOW_LOG: u32 = 17;
+/// 32768 entries of four bytes.
+const ZSTD_STREAM_TABLE_LOG: u32 = 15;
 /// What stands between an encoder and its output.
 const BR_BUFFER: usize = 4 << 10;
 
@@ -65,6 +67,11 @@ impl Encoder {
                 let mut writer = ZstdWriter::new(Vec::new(), level.of_zstd())?;
                 writer.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_LOG))?;
                 writer.set_pledged_src_size(size.map(|size| size as u64))?;
+                if size.is_none() {
+                    // Nobody knows how long a stream stays open: its tables are smaller than the level has them.
+                    writer.set_parameter(CParameter::HashLog(ZSTD_STREAM_TABLE_LOG))?;
+                    writer.set_parameter(CParameter::ChainLog(ZSTD_STREAM_TABLE_LOG))?;
+                }
                 Writer::Zstd(writer)
             }
         }))

@@ -34,6 +34,8 @@ pub(super) struct PackedBody {
     fault: Option<Fault>,
 }
 
+type Polled = Poll<Option<Result<Frame<Bytes>, Aborted>>>;
+
 impl PackedBody {
     pub(super) fn new(body: ReplyBody, encoder: Encoder) -> Self {
         Self {
@@ -47,10 +49,7 @@ impl PackedBody {
         }
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Result<Poll<Option<Result<Frame<Bytes>, Aborted>>>, PackError> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Result<Polled, PackError> {
         let Some(encoder) = &mut self.encoder else {
             return Ok(Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))));
         };
@@ -96,12 +95,12 @@ impl PackedBody {
     }
 }
 
-fn piece(data: Vec<u8>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+fn piece(data: Vec<u8>) -> Polled {
     Poll::Ready(Some(Ok(Frame::data(data.into()))))
 }
 
 impl LiveBody for PackedBody {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Polled {
         self.poll(cx).unwrap_or_else(|error| {
             self.encoder = None;
             let message = "the answer can't be compressed";
