@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Syntax, Value};
+use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Value};
 use rustc_hash::FxHashMap;
 
+use super::features::{Features, FieldFeatures, Presence};
 use super::plan::{FieldId, PlanSet, WellKnown};
 use super::scan::push_json_string;
 use super::tables::{EnumId, EnumPlan, FieldPlan, Key, Kind, MessageId, MessagePlan, NONE, Shape, Tag};
@@ -13,16 +14,23 @@ use super::wire::{self, push_varint, zigzag32, zigzag64};
 /// Field and enum numbers below this always get a place in a dense table.
 const DENSE: usize = 256;
 
-/// The numbers given to messages and enums, by full name.
-struct Ids {
+/// What compiling any part needs: the numbers given to messages and enums, by full name, and the features.
+struct Context<'f> {
+    features: &'f Features,
     messages: FxHashMap<Box<str>, MessageId>,
     enums: FxHashMap<Box<str>, EnumId>,
 }
 
 impl PlanSet {
-    /// Compiles all messages and enums of `pool`.
+    /// Compiles all messages and enums of `pool`, all of them in proto2 and proto3.
     pub fn compile(pool: &DescriptorPool) -> Arc<PlanSet> {
-        let ids = Ids {
+        Self::compile_with(pool, &Features::default())
+    }
+
+    /// Compiles all messages and enums of `pool`, some of them lowered from editions with these `features`.
+    pub fn compile_with(pool: &DescriptorPool, features: &Features) -> Arc<PlanSet> {
+        let context = Context {
+            features,
             messages: pool
                 .all_messages()
                 .zip(0..)
@@ -31,14 +39,14 @@ impl PlanSet {
             enums: pool.all_enums().zip(0..).map(|(en, id)| (en.full_name().into(), EnumId(id))).collect(),
         };
         Arc::new(PlanSet {
-            messages: pool.all_messages().map(|message| compile_message(&message, &ids)).collect(),
-            enums: pool.all_enums().map(|en| compile_enum(&en)).collect(),
-            by_name: ids.messages,
+            messages: pool.all_messages().map(|message| compile_message(&message, &context)).collect(),
+            enums: pool.all_enums().map(|en| compile_enum(&en, &context)).collect(),
+            by_name: context.messages,
         })
     }
 }
 
-fn compile_message(message: &MessageDescriptor, ids: &Ids) -> MessagePlan {
+fn compile_message(message: &MessageDescriptor, context: &Context<'_>) -> MessagePlan {
     let descriptors: Vec<FieldDescriptor> = message.fields().collect();
     let field_count = u32::try_from(descriptors.len()).unwrap_or(NONE);
     let mut oneofs = FxHashMap::default();
@@ -54,7 +62,7 @@ fn compile_message(message: &MessageDescriptor, ids: &Ids) -> MessagePlan {
                 .containing_oneof()
                 .and_then(|oneof| oneofs.get(oneof.full_name()).copied())
                 .unwrap_or(NONE);
-            compile_field(field, ids, index, oneof, field_count)
+            compile_field(field, context, index, oneof, field_count)
         })
         .collect();
 
@@ -104,8 +112,15 @@ fn dense_len(numbers: impl Iterator<Item = i64>, count: usize) -> usize {
         .map_or(0, |greatest| greatest + 1)
 }
 
-fn compile_field(field: &FieldDescriptor, ids: &Ids, index: u32, oneof: u32, field_count: u32) -> FieldPlan {
-    let kind = compile_kind(field, ids);
+fn compile_field(
+    field: &FieldDescriptor,
+    context: &Context<'_>,
+    index: u32,
+    oneof: u32,
+    field_count: u32,
+) -> FieldPlan {
+    let features = context.features.of_field(field);
+    let kind = compile_kind(field, features, context);
     let shape = match (field.is_map(), field.is_list()) {
         (true, _) => Shape::Map,
         (false, true) => Shape::Repeated,
@@ -114,10 +129,10 @@ fn compile_field(field: &FieldDescriptor, ids: &Ids, index: u32, oneof: u32, fie
     FieldPlan {
         kind,
         shape,
-        presence: field.supports_presence(),
-        packed: field.is_packed(),
+        presence: features.presence != Presence::Implicit,
+        packed: features.packed,
         wire_type: wire::type_of(kind),
-        utf8: field.parent_file().syntax() == Syntax::Proto3,
+        utf8: features.utf8,
         tag: Tag::new(field.number(), wire::type_of(kind)),
         packed_tag: Tag::new(field.number(), wire::LEN),
         number: field.number(),
@@ -132,7 +147,7 @@ fn compile_field(field: &FieldDescriptor, ids: &Ids, index: u32, oneof: u32, fie
     }
 }
 
-fn compile_kind(field: &FieldDescriptor, ids: &Ids) -> Kind {
+fn compile_kind(field: &FieldDescriptor, features: FieldFeatures, context: &Context<'_>) -> Kind {
     use prost_reflect::Kind as Declared;
     match field.kind() {
         Declared::Double => Kind::Double,
@@ -152,10 +167,10 @@ fn compile_kind(field: &FieldDescriptor, ids: &Ids) -> Kind {
         Declared::Bytes => Kind::Bytes,
         // A pool holds every type that its fields refer to.
         Declared::Message(message) => {
-            let id = ids.messages[message.full_name()];
-            if field.is_group() { Kind::Group(id) } else { Kind::Message(id) }
+            let id = context.messages[message.full_name()];
+            if features.delimited { Kind::Group(id) } else { Kind::Message(id) }
         }
-        Declared::Enum(en) => Kind::Enum(ids.enums[en.full_name()]),
+        Declared::Enum(en) => Kind::Enum(context.enums[en.full_name()]),
     }
 }
 
@@ -201,7 +216,7 @@ fn default_bytes(field: &FieldDescriptor, kind: Kind) -> Box<[u8]> {
     out.into_boxed_slice()
 }
 
-fn compile_enum(en: &EnumDescriptor) -> EnumPlan {
+fn compile_enum(en: &EnumDescriptor, context: &Context<'_>) -> EnumPlan {
     // The first name of a number is the one written; the others (aliases) are only read.
     let mut quoted: FxHashMap<i32, Box<[u8]>> = FxHashMap::default();
     let mut values: Vec<_> = en.values().collect();
@@ -219,7 +234,7 @@ fn compile_enum(en: &EnumDescriptor) -> EnumPlan {
         by_name: values.iter().map(|value| (value.name().into(), value.number())).collect(),
         dense,
         sparse: quoted,
-        closed: en.parent_file().syntax() == Syntax::Proto2,
+        closed: context.features.is_closed(en),
         null_value: en.full_name() == "google.protobuf.NullValue",
     }
 }

@@ -11,6 +11,7 @@ mod bits;
 mod careful;
 mod compile;
 mod error;
+mod features;
 mod indent;
 mod lexer;
 mod map_key;
@@ -34,6 +35,7 @@ mod write_field;
 mod write_scalar;
 
 pub use error::{ReadError, ReadErrorKind, TextError, WireError, WireErrorKind};
+pub use features::{Features, FieldFeatures, Presence};
 pub use indent::indent;
 pub use member_paths::{member_paths, write_mask};
 pub use options::{JsonStyle, Overrides, ReadOptions, Unknown};

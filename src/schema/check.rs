@@ -25,7 +25,7 @@ pub(super) fn check(
     settings: &SchemaSettings,
     problems: &mut Problems,
 ) -> Schema {
-    let Built { pool, files, complete } = built;
+    let Built { pool, features, files, complete } = built;
     let all: Vec<MethodDescriptor> = files
         .iter()
         .filter_map(|file| pool.get_file_by_name(file.name()))
@@ -67,6 +67,7 @@ pub(super) fn check(
         .collect();
     Schema {
         pool,
+        features,
         methods,
         bindings,
         files,

@@ -139,7 +139,7 @@ fn name(of: &DynamicMessage) -> Option<String> {
 }
 
 /// The JSON name that protoc derives.
-fn json_name(name: &str) -> String {
+pub(super) fn json_name(name: &str) -> String {
     let mut json = String::with_capacity(name.len());
     let mut upper = false;
     for c in name.chars() {

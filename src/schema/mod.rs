@@ -8,6 +8,7 @@
 mod builtin;
 mod check;
 mod compare;
+mod editions;
 mod fields;
 mod http_rule;
 mod inputs;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor, MethodDescriptor};
 
+use crate::codec::Features;
 use crate::problem::{Problem, Problems};
 use crate::route::{HttpMethod, Template};
 
@@ -37,6 +39,8 @@ pub struct Schema {
     /// Every file of the inputs and the built-in ones, extension options kept, comments left out:
     /// those are in [`File::encoded`].
     pub pool: DescriptorPool,
+    /// What the pool can't tell of files in editions, which it holds as if they were in proto2 or proto3.
+    pub features: Features,
     /// The methods that are served, in the order of the input.
     pub methods: Vec<Method>,
     /// The HTTP bindings of these methods; those of one method stand together, in the order of

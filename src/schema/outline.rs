@@ -122,9 +122,15 @@ pub(super) struct CustomHttpPattern {
 }
 
 impl Outline {
-    /// Whether the file is written in an edition and not in proto2 or proto3.
+    /// Whether the file is written in an edition and not in proto2 or proto3, which some writers give a number as well.
     pub fn in_editions(&self) -> bool {
-        self.edition.is_some() || self.syntax == "editions"
+        const PROTO2: i32 = 998;
+        const PROTO3: i32 = 999;
+        match (self.syntax.as_str(), self.edition) {
+            ("editions", _) => true,
+            ("" | "proto2", Some(PROTO2)) | ("proto3", Some(PROTO3)) | (_, None) => false,
+            (_, Some(_)) => true,
+        }
     }
 
     /// The names that the file puts into its package. Values of an enum stand beside the enum.

@@ -10,7 +10,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FileOrigin;
 use super::compare::Comparer;
-use super::load::{RawFile, RawFiles, shielded, without_source_info};
+use super::editions::{self, Lowered};
+use super::load::{RawFile, RawFiles, shielded};
+use crate::codec::Features;
 use crate::problem::{Problem, Problems, nearest};
 
 /// After this many files that the pool refuses no more are tried: each refusal costs a pass over
@@ -23,6 +25,8 @@ const MAX_CIRCLES: usize = 20;
 /// The pool and what went into it.
 pub(super) struct Built {
     pub pool: DescriptorPool,
+    /// What the pool can't tell of the files in editions.
+    pub features: Features,
     /// The files that are in the pool, in the order of the input, built-in ones last.
     pub files: Vec<RawFile>,
     /// Whether every file of the input is in the pool.
@@ -38,12 +42,15 @@ pub(super) fn build(raw: RawFiles, problems: &mut Problems) -> Built {
     files.refuse_unreadable(problems);
     files.refuse_missing(problems);
     files.refuse_shared_symbols(problems);
-    let pool = files.fill_pool(problems);
+    let (pool, features) = files.fill_pool(problems);
     refuse_map_entries(&pool, problems);
+    for problem in editions::check(&pool, &features) {
+        problems.push(problem);
+    }
     let names: FxHashSet<String> = pool.files().map(|file| file.name().to_owned()).collect();
     let complete = problems.errors() == errors;
     let in_pool = files.all.into_iter().filter(|file| names.contains(file.name())).collect();
-    Built { pool, files: in_pool, complete }
+    Built { pool, features, files: in_pool, complete }
 }
 
 /// Leaves the first of the files with one name, if all say the same.
@@ -74,12 +81,8 @@ fn once_each(files: Vec<RawFile>, built_in: &[RawFile], problems: &mut Problems)
 /// Why a pool can't be asked to read a file.
 fn unreadable(file: &RawFile) -> Option<Problem> {
     let name = file.name();
-    if file.outline.in_editions() {
-        let problem = Problem::error(format!("`{name}` is written in an edition"));
-        return Some(problem.help("files in editions can't be loaded; use `syntax = \"proto3\";` in it"));
-    }
     let syntax = file.outline.syntax.as_str();
-    if !["", "proto2", "proto3"].contains(&syntax) {
+    if !["", "proto2", "proto3", "editions"].contains(&syntax) {
         return Some(Problem::error(format!("`{name}` has the unknown syntax `{syntax}`")));
     }
     let malformed = file.outline.malformed_name()?;
@@ -222,8 +225,9 @@ impl Files {
 
     /// Adds every file after those that it imports. What imports a file that is out is out too,
     /// without a word of its own.
-    fn fill_pool(&mut self, problems: &mut Problems) -> DescriptorPool {
+    fn fill_pool(&mut self, problems: &mut Problems) -> (DescriptorPool, Features) {
         let mut pool = DescriptorPool::new();
+        let mut features = Features::default();
         let mut refused = 0;
         for file in self.in_order(problems) {
             if self.imports(file).any(|import| import.is_none_or(|at| self.state[at] == State::Out)) {
@@ -233,15 +237,28 @@ impl Files {
                 continue;
             }
             let raw = &self.all[file];
-            let encoded = without_source_info(&raw.encoded);
+            let lowered = match editions::lower(raw) {
+                Ok(lowered) => lowered,
+                Err(faults) => {
+                    for fault in faults {
+                        problems.push(fault.in_file(origin_path(&raw.origin)));
+                    }
+                    self.state[file] = State::Out;
+                    continue;
+                }
+            };
+            let Lowered { encoded, features: own } = lowered;
             let Some(added) = shielded(|| pool.decode_file_descriptor_proto(encoded)) else {
                 problems.push(
                     Problem::error(format!("`{}` is damaged; no file was looked at after it", raw.name()))
                         .in_file(origin_path(&raw.origin)),
                 );
-                return DescriptorPool::new();
+                return (DescriptorPool::new(), Features::default());
             };
-            let Err(error) = added else { continue };
+            let Err(error) = added else {
+                features.extend(own);
+                continue;
+            };
             if self.state[file] == State::Wanted {
                 problems.push(
                     Problem::error(format!("`{}` is not valid: {error}", raw.name()))
@@ -258,7 +275,7 @@ impl Files {
                 break;
             }
         }
-        pool
+        (pool, features)
     }
 
     /// All files, dependencies first, otherwise in the order of the input. Files on a circle of

@@ -7,9 +7,9 @@ use protox::Compiler;
 use protox::file::{File, FileResolver, IncludeFileResolver};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::FileOrigin;
 use super::inputs::{Found, read_text};
 use super::load::{RawFile, shielded};
+use super::{FileOrigin, editions};
 use crate::problem::{Excerpt, Problem, Problems};
 
 /// Compiles `protos` and gives them and what they import from the file system. Imports are looked
@@ -23,7 +23,9 @@ pub(super) fn compile<'k>(
     let folders = folders(protos, imports);
     let resolver = Sources {
         folders: folders.iter().cloned().map(IncludeFileResolver::new).collect(),
-        known: known.map(|file| (file.name().to_owned(), file.encoded.clone())).collect(),
+        known: known
+            .filter_map(|file| Some((file.name().to_owned(), editions::lower(file).ok()?.encoded)))
+            .collect(),
     };
     let mut compiler = Compiler::with_file_resolver(resolver);
     let mut told = FxHashSet::default();
@@ -116,7 +118,10 @@ fn explain(error: &protox::Error, input: &Path, folders: &[PathBuf]) -> Problem 
     {
         return Problem::error(format!("`{}` is written in an edition", path.display()))
             .excerpt(Excerpt::in_file(path.display().to_string(), text, span))
-            .help("sources in editions can't be compiled; write `syntax = \"proto3\";` instead");
+            .help(
+                "sources in editions are for their own compilers: make a descriptor set with `buf build -o api.binpb`, \
+                 or with `protoc --include_imports --descriptor_set_out=api.binpb`, and name it under `descriptors`",
+            );
     }
 
     let shown = source.as_ref().map_or(input, |(path, _)| path.as_path()).display().to_string();

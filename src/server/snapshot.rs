@@ -93,7 +93,7 @@ pub(super) fn build(
 ) -> Result<(Snapshot, Problems), Problems> {
     let mut problems = Problems::new();
     report_idle_rules(schema, rules, &mut problems);
-    let plans = PlanSet::compile(&schema.pool);
+    let plans = PlanSet::compile_with(&schema.pool, &schema.features);
     let methods = compile_methods(schema, rules, clusters, metrics, &plans, &mut problems);
     let mut router = RouterBuilder::new();
     let mut bindings = 0;

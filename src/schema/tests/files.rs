@@ -249,7 +249,10 @@ fn editions_are_told() {
         ("p/i.proto", "syntax = \"proto3\";\nimport \"e.proto\";\n"),
     ]);
     let sources = SchemaSettings { protos: vec![inputs.text("p")], ..SchemaSettings::default() };
-    assert_told(&refused(&sources), &[&["p/e.proto` is written in an edition", "e.proto:2:1"]]);
+    assert_told(
+        &refused(&sources),
+        &[&["p/e.proto` is written in an edition", "e.proto:2:1", "buf build", "protoc"]],
+    );
     let set = prost_types::FileDescriptorSet {
         file: vec![
             prost_types::FileDescriptorProto {
@@ -266,7 +269,7 @@ fn editions_are_told() {
         ],
     };
     inputs.write("e.pb", &set.encode_to_vec());
-    assert_told(&refused(&inputs.sets(&["e.pb"])), &[&["`e.proto` is written in an edition", "e.pb"]]);
+    assert_told(&refused(&inputs.sets(&["e.pb"])), &[&["`e.proto` is not valid: it does not say", "e.pb"]]);
 }
 
 #[test]
