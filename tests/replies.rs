@@ -10,6 +10,7 @@ const PROTO: &str = r#"
 syntax = "proto3";
 package t;
 import "google/api/annotations.proto";
+import "google/protobuf/timestamp.proto";
 import "google/protobuf/wrappers.proto";
 
 enum Color { NONE = 0; RED = 1; }
@@ -27,6 +28,7 @@ message M {
   map<string, int64> counts = 10;
   google.protobuf.Int64Value wrapped = 11;
   repeated Color colors = 12;
+  google.protobuf.Timestamp time = 13;
 }
 
 service S {
@@ -370,4 +372,7 @@ fn messages_that_encoders_rarely_make_are_read_as_specified() {
         site.backend.answer(Answer::message(unreadable.to_vec()));
         site.get("/g").assert_fault(500, "UNREADABLE_REPLY", None);
     }
+    // The year 10000: a Timestamp like any other on the wire, but none in JSON.
+    site.backend.answer(Answer::message(vec![0x6a, 7, 0x08, 0x80, 0x83, 0xd1, 0xff, 0xaf, 0x07]));
+    site.get("/g").assert_fault(500, "REPLY_WITHOUT_JSON", None);
 }

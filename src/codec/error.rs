@@ -218,7 +218,7 @@ pub enum WireErrorKind {
     Utf8,
     /// A Timestamp outside the years 1 to 9999, or with nanoseconds outside 0 to 999,999,999.
     Timestamp,
-    /// A Duration longer than 10,000 years, or of mixed signs.
+    /// A Duration of more than 315,576,000,000 seconds (10,000 years), or of mixed signs.
     Duration,
     /// A FieldMask path that lowerCamelCase cannot express.
     FieldMask,
@@ -230,6 +230,14 @@ impl WireErrorKind {
     /// A stable name for machines.
     pub fn reason(self) -> &'static str {
         self.texts().0
+    }
+
+    /// Whether the bytes are a message, but one that says something for which JSON has no form.
+    pub fn has_no_json(self) -> bool {
+        match self {
+            Self::Timestamp | Self::Duration | Self::FieldMask | Self::Value => true,
+            Self::Truncated | Self::Varint | Self::Tag | Self::Group | Self::Depth | Self::Utf8 => false,
+        }
     }
 
     fn texts(self) -> (&'static str, &'static str) {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::binding::Binding;
 use super::wishes::Wishes;
-use crate::codec::{self, JsonStyle};
+use crate::codec::{self, JsonStyle, WireError};
 use crate::fault::{Code, Fault};
 
 /// The JSON of a reply to a call of `binding`, or of its one field that is the answer, as the client wishes it.
@@ -58,7 +58,17 @@ fn write(binding: &Binding, message: &[u8], style: JsonStyle, out: &mut Vec<u8>)
         None => codec::write_message(&binding.output, message, style, out),
         Some(field) => codec::write_field(&binding.output, field, message, style, out),
     }
-    .map_err(|error| unreadable(binding, &error))
+    .map_err(|error| unwritten(binding, error))
+}
+
+/// The fault of a reply that could not be written as JSON.
+fn unwritten(binding: &Binding, error: WireError) -> Fault {
+    if !error.kind.has_no_json() {
+        return unreadable(binding, &error);
+    }
+    let what = "the backend's reply has a value that JSON can't express";
+    Fault::broken_backend(Code::Internal, "REPLY_WITHOUT_JSON", what)
+        .because(format!("{}: {error}", binding.output.full_name()))
 }
 
 fn unreadable(binding: &Binding, error: &dyn Display) -> Fault {
