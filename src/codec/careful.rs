@@ -9,7 +9,7 @@ use super::error::WireErrorKind;
 use super::map_key::{KeySet, MapKey};
 use super::plan::FieldId;
 use super::tables::{FieldPlan, Kind, MessagePlan, NONE, Shape};
-use super::wire::{LEN, Wire};
+use super::wire::{LEN, START, Wire, message_set};
 use super::write::{Stop, Writer, Written};
 
 /// One occurrence of a field.
@@ -42,9 +42,14 @@ pub(super) fn index<'a>(message: &MessagePlan, parts: &[&'a [u8]]) -> Result<Vec
     for part in parts {
         let mut wire = Wire::new(part);
         while !wire.is_empty() {
-            let (number, wire_type) = wire.tag()?;
-            let contents = wire.value(number, wire_type)?;
-            let Some(id) = message.by_number(number) else {
+            let (number, mut wire_type) = wire.tag()?;
+            let mut contents = wire.value(number, wire_type)?;
+            let mut known = message.by_number(number);
+            if message.message_set && (number, wire_type) == (message_set::ITEM, START) {
+                let (type_id, extension) = item(contents)?;
+                (known, wire_type, contents) = (message.by_number(type_id), LEN, extension);
+            }
+            let Some(id) = known else {
                 continue;
             };
             let field = message.field(id);
@@ -69,6 +74,25 @@ pub(super) fn index<'a>(message: &MessagePlan, parts: &[&'a [u8]]) -> Result<Vec
     });
     records.sort_by_key(|record| record.id);
     Ok(records)
+}
+
+/// The number and the contents of the extension in an item of a MessageSet. The first ones count, as in C++.
+fn item(contents: &[u8]) -> Result<(u32, &[u8]), WireErrorKind> {
+    let (mut type_id, mut message) = (None, None);
+    let mut wire = Wire::new(contents);
+    while !wire.is_empty() {
+        let (number, wire_type) = wire.tag()?;
+        let tag = number << 3 | u32::from(wire_type);
+        if tag == u32::from(message_set::TYPE_ID) {
+            type_id.get_or_insert(wire.varint()?);
+        } else if tag == u32::from(message_set::MESSAGE) {
+            message.get_or_insert(wire.bytes()?);
+        } else {
+            wire.value(number, wire_type)?;
+        }
+    }
+    // No field has the number 0.
+    Ok((type_id.and_then(|id| u32::try_from(id).ok()).unwrap_or(0), message.unwrap_or_default()))
 }
 
 /// The records of one field.

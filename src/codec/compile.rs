@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Value};
+use prost_reflect::{DescriptorPool, EnumDescriptor, MessageDescriptor, Value};
 use rustc_hash::FxHashMap;
 
+use super::declared::Declared;
 use super::features::{Features, FieldFeatures, Presence};
 use super::plan::{FieldId, PlanSet, WellKnown};
 use super::scan::push_json_string;
@@ -47,7 +48,7 @@ impl PlanSet {
 }
 
 fn compile_message(message: &MessageDescriptor, context: &Context<'_>) -> MessagePlan {
-    let descriptors: Vec<FieldDescriptor> = message.fields().collect();
+    let descriptors = Declared::all(message);
     let field_count = u32::try_from(descriptors.len()).unwrap_or(NONE);
     let mut oneofs = FxHashMap::default();
     for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
@@ -55,20 +56,24 @@ fn compile_message(message: &MessageDescriptor, context: &Context<'_>) -> Messag
         oneofs.insert(oneof.full_name().to_owned(), u32::try_from(place).unwrap_or(NONE));
     }
 
+    let message_set = is_message_set(message);
     let mut fields: Vec<FieldPlan> = (0..)
         .zip(&descriptors)
         .map(|(index, field)| {
-            let oneof = field
-                .containing_oneof()
-                .and_then(|oneof| oneofs.get(oneof.full_name()).copied())
-                .unwrap_or(NONE);
+            let oneof = field.oneof().and_then(|oneof| oneofs.get(&oneof).copied()).unwrap_or(NONE);
             compile_field(field, context, index, oneof, field_count)
         })
         .collect();
 
-    // The last step of a descriptor's path is its place of declaration.
+    if message_set {
+        for field in &mut fields {
+            field.tag = Tag::item(field.number);
+            field.item = true;
+        }
+    }
+
     let mut declared: Vec<usize> = (0..descriptors.len()).collect();
-    declared.sort_by_key(|&index| descriptors[index].path().last().copied());
+    declared.sort_by_key(|&index| descriptors[index].place());
     for pair in declared.windows(2) {
         fields[pair[0]].next = u32::try_from(pair[1]).unwrap_or(NONE);
     }
@@ -98,8 +103,14 @@ fn compile_message(message: &MessageDescriptor, context: &Context<'_>) -> Messag
         bits: fields.len() + oneofs.len(),
         well_known: well_known(message.full_name()),
         has_implicit: fields.iter().any(|field| !field.presence),
+        message_set,
         fields: fields.into_boxed_slice(),
     }
+}
+
+fn is_message_set(message: &MessageDescriptor) -> bool {
+    let options = message.descriptor_proto().options.as_ref();
+    options.is_some_and(|options| options.message_set_wire_format())
 }
 
 /// How long a dense table should be: up to the greatest number that is small or not wasteful.
@@ -113,13 +124,13 @@ fn dense_len(numbers: impl Iterator<Item = i64>, count: usize) -> usize {
 }
 
 fn compile_field(
-    field: &FieldDescriptor,
+    field: &Declared,
     context: &Context<'_>,
     index: u32,
     oneof: u32,
     field_count: u32,
 ) -> FieldPlan {
-    let features = context.features.of_field(field);
+    let features = field.features(context.features);
     let kind = compile_kind(field, features, context);
     let shape = match (field.is_map(), field.is_list()) {
         (true, _) => Shape::Map,
@@ -129,11 +140,12 @@ fn compile_field(
     FieldPlan {
         kind,
         shape,
-        presence: features.presence != Presence::Implicit,
+        presence: features.presence != Presence::Implicit || field.is_extension(),
         packed: features.packed,
         wire_type: wire::type_of(kind),
         utf8: features.utf8,
         tag: Tag::new(field.number(), wire::type_of(kind)),
+        item: false,
         packed_tag: Tag::new(field.number(), wire::LEN),
         number: field.number(),
         slot: if oneof == NONE { index } else { field_count.saturating_add(oneof) },
@@ -147,7 +159,7 @@ fn compile_field(
     }
 }
 
-fn compile_kind(field: &FieldDescriptor, features: FieldFeatures, context: &Context<'_>) -> Kind {
+fn compile_kind(field: &Declared, features: FieldFeatures, context: &Context<'_>) -> Kind {
     use prost_reflect::Kind as Declared;
     match field.kind() {
         Declared::Double => Kind::Double,
@@ -183,7 +195,7 @@ fn key(name: &str) -> Key {
 }
 
 /// The default value of one element as on the wire, without tag.
-fn default_bytes(field: &FieldDescriptor, kind: Kind) -> Box<[u8]> {
+fn default_bytes(field: &Declared, kind: Kind) -> Box<[u8]> {
     let declared = if field.is_list() { Value::default_value(&field.kind()) } else { field.default_value() };
     let mut out = Vec::new();
     match declared {

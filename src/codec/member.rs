@@ -72,7 +72,12 @@ impl<'r> Reader<'r, '_> {
         field.tag.push(self.out);
         let value = self.out.len();
         match field.kind {
-            Kind::Message(id) => self.delimited(|reader| reader.message(id, leaves, depth))?,
+            Kind::Message(id) => {
+                self.delimited(|reader| reader.message(id, leaves, depth))?;
+                if field.item {
+                    self.out.push(wire::message_set::END);
+                }
+            }
             Kind::Group(id) => {
                 self.message(id, leaves, depth)?;
                 Tag::new(field.number, wire::END).push(self.out);

@@ -10,6 +10,7 @@ mod base64;
 mod bits;
 mod careful;
 mod compile;
+mod declared;
 mod error;
 mod features;
 mod indent;

@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 
 use super::plan::{FieldId, WellKnown};
-use super::wire::Wire;
+use super::wire::{Wire, message_set, push_varint};
 
 /// Stands for "none" in tables of numbers.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -33,6 +33,8 @@ pub(crate) struct MessagePlan {
     pub(crate) well_known: Option<WellKnown>,
     /// Whether any field has no presence: then there may be defaults to print.
     pub(crate) has_implicit: bool,
+    /// Whether it is a MessageSet: all of its fields are extensions, each in an item of its own on the wire.
+    pub(crate) message_set: bool,
 }
 
 impl MessagePlan {
@@ -119,8 +121,10 @@ pub(crate) struct FieldPlan {
     pub(crate) wire_type: u8,
     /// Whether text must be UTF-8 on the wire.
     pub(crate) utf8: bool,
-    /// The tag before one value.
+    /// The tag before one value; in a MessageSet all of the item that stands before it.
     pub(crate) tag: Tag,
+    /// Whether the field is an item of a MessageSet, which has to be ended.
+    pub(crate) item: bool,
     /// The tag before packed values.
     pub(crate) packed_tag: Tag,
     pub(crate) number: u32,
@@ -234,17 +238,17 @@ impl Key {
     }
 }
 
-/// An encoded tag.
+/// An encoded tag, or the several that begin an item of a MessageSet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tag {
-    bytes: [u8; 5],
+    bytes: [u8; 8],
     len: u8,
 }
 
 impl Tag {
     pub(crate) fn new(number: u32, wire_type: u8) -> Self {
         let mut rest = (number << 3) | u32::from(wire_type);
-        let mut bytes = [0; 5];
+        let mut bytes = [0; 8];
         let mut len = 0;
         for byte in &mut bytes {
             len += 1;
@@ -256,6 +260,20 @@ impl Tag {
             *byte |= 0x80;
         }
         Self { bytes, len }
+    }
+
+    /// What stands before the message of an item of a MessageSet: the start of the item, its number, and the tag of
+    /// the message.
+    pub(crate) fn item(number: u32) -> Self {
+        let mut text = vec![message_set::START, message_set::TYPE_ID];
+        push_varint(&mut text, u64::from(number));
+        text.push(message_set::MESSAGE);
+        let mut bytes = [0; 8];
+        for (place, byte) in bytes.iter_mut().zip(&text) {
+            *place = *byte;
+        }
+        // A field number takes five bytes at most.
+        Self { bytes, len: text.len().min(bytes.len()) as u8 }
     }
 
     /// Whether `wire` begins with this tag.

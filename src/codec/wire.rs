@@ -13,6 +13,16 @@ pub(crate) const START: u8 = 3;
 pub(crate) const END: u8 = 4;
 pub(crate) const FIXED32: u8 = 5;
 
+/// The tags of a MessageSet's items, `repeated group Item = 1 { int32 type_id = 2; bytes message = 3; }`: the number of
+/// an extension, and the extension itself.
+pub(crate) mod message_set {
+    pub(crate) const ITEM: u32 = 1;
+    pub(crate) const START: u8 = 0x0b;
+    pub(crate) const TYPE_ID: u8 = 0x10;
+    pub(crate) const MESSAGE: u8 = 0x1a;
+    pub(crate) const END: u8 = 0x0c;
+}
+
 /// How deep messages and groups may be nested.
 pub(crate) const DEPTH: u32 = 100;
 

@@ -111,6 +111,9 @@ impl<'w> Writer<'w> {
     }
 
     fn members_in_order(&mut self, message: &'w MessagePlan, mut wire: Wire<'_>, depth: u32) -> Written {
+        if message.message_set {
+            return Err(Stop::Careful);
+        }
         let mut met = Bits::with_len(message.bits);
         while !wire.is_empty() {
             let (number, wire_type) = wire.tag()?;

@@ -1,5 +1,6 @@
 //! Tests of the codec as a whole: golden tables per direction, splices, and random messages against prost-reflect.
 
+mod extensions;
 mod golden_read;
 mod golden_write;
 mod member_paths;
@@ -139,6 +140,23 @@ message Old {
   optional sint64 zig = 9 [default = -3];
   optional double half = 10 [default = 0.5];
   optional bytes raw = 11 [default = "ab"];
+}
+message Open {
+  optional int32 own = 1;
+  extensions 100 to 200;
+  message Holder { extend Open { optional Old held = 102; } }
+}
+extend Open {
+  optional int32 number = 100 [default = 7];
+  repeated Size sizes = 101;
+  optional group Extra = 103 { optional int32 a = 1; }
+}
+message Set { option message_set_wire_format = true; extensions 4 to max; }
+message Note {
+  extend Set { optional Note note = 1000; }
+  optional string text = 1;
+  optional int32 number = 2;
+  optional Set set = 3;
 }
 "#;
 
