@@ -16,6 +16,10 @@ lint:
 test:
     cargo test
 
+# The official conformance suite of protobuf, on the codec and through a gateway; fetches it the first time
+conformance:
+    tests/conformance/run
+
 # All benchmarks
 bench:
     cargo bench

@@ -30,7 +30,11 @@ pub struct Http2 {
 
 impl Http2 {
     pub fn connect(address: SocketAddr) -> Self {
-        Self::over(|| async move { TcpStream::connect(address).await.expect("somebody listens") })
+        Self::over(|| async move {
+            let stream = TcpStream::connect(address).await.expect("somebody listens");
+            stream.set_nodelay(true).expect("an open socket");
+            stream
+        })
     }
 
     /// By TLS, asking for `name`.
