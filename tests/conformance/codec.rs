@@ -13,7 +13,7 @@ pub struct Codec {
 
 impl Codec {
     pub fn new(schema: &Schema) -> Self {
-        Self { plans: PlanSet::compile(&schema.pool) }
+        Self { plans: PlanSet::compile_with(&schema.pool, &schema.features) }
     }
 
     fn plan(&self, message_type: &str) -> Result<Plan, Refusal> {

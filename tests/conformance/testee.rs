@@ -71,7 +71,10 @@ fn settings(folder: &Path, backend: SocketAddr) -> Result<Settings, Problems> {
         "listeners:\n\
          \x20 strict: {{ address: '127.0.0.1:0' }}\n\
          \x20 lenient: {{ address: '127.0.0.1:0', request: {{ unknown_members: ignore }} }}\n\
-         schema: {{ protos: ['{own}/classic.proto'], imports: ['{own}', 'include'] }}\n\
+         schema:\n\
+         \x20 descriptors: [editions.binpb]\n\
+         \x20 protos: ['{own}/classic.proto']\n\
+         \x20 imports: ['{own}', 'include']\n\
          upstreams: {{ echo: {{ endpoints: ['http://{backend}'] }} }}\n\
          access_log: off\nworkers: 1\ndrain: 0s\n",
         own = own.display(),
