@@ -56,7 +56,6 @@ fn compile_message(message: &MessageDescriptor, context: &Context<'_>) -> Messag
         oneofs.insert(oneof.full_name().to_owned(), u32::try_from(place).unwrap_or(NONE));
     }
 
-    let message_set = is_message_set(message);
     let mut fields: Vec<FieldPlan> = (0..)
         .zip(&descriptors)
         .map(|(index, field)| {
@@ -65,8 +64,10 @@ fn compile_message(message: &MessageDescriptor, context: &Context<'_>) -> Messag
         })
         .collect();
 
-    if message_set {
-        for field in &mut fields {
+    if is_message_set(message) {
+        let is_item =
+            |field: &&mut FieldPlan| field.shape == Shape::Single && matches!(field.kind, Kind::Message(_));
+        for field in fields.iter_mut().filter(is_item) {
             field.tag = Tag::item(field.number);
             field.item = true;
         }
@@ -103,7 +104,7 @@ fn compile_message(message: &MessageDescriptor, context: &Context<'_>) -> Messag
         bits: fields.len() + oneofs.len(),
         well_known: well_known(message.full_name()),
         has_implicit: fields.iter().any(|field| !field.presence),
-        message_set,
+        message_set: is_message_set(message),
         fields: fields.into_boxed_slice(),
     }
 }
@@ -160,29 +161,29 @@ fn compile_field(
 }
 
 fn compile_kind(field: &Declared, features: FieldFeatures, context: &Context<'_>) -> Kind {
-    use prost_reflect::Kind as Declared;
+    use prost_reflect::Kind as Type;
     match field.kind() {
-        Declared::Double => Kind::Double,
-        Declared::Float => Kind::Float,
-        Declared::Int32 => Kind::Int32,
-        Declared::Int64 => Kind::Int64,
-        Declared::Uint32 => Kind::Uint32,
-        Declared::Uint64 => Kind::Uint64,
-        Declared::Sint32 => Kind::Sint32,
-        Declared::Sint64 => Kind::Sint64,
-        Declared::Fixed32 => Kind::Fixed32,
-        Declared::Fixed64 => Kind::Fixed64,
-        Declared::Sfixed32 => Kind::Sfixed32,
-        Declared::Sfixed64 => Kind::Sfixed64,
-        Declared::Bool => Kind::Bool,
-        Declared::String => Kind::String,
-        Declared::Bytes => Kind::Bytes,
+        Type::Double => Kind::Double,
+        Type::Float => Kind::Float,
+        Type::Int32 => Kind::Int32,
+        Type::Int64 => Kind::Int64,
+        Type::Uint32 => Kind::Uint32,
+        Type::Uint64 => Kind::Uint64,
+        Type::Sint32 => Kind::Sint32,
+        Type::Sint64 => Kind::Sint64,
+        Type::Fixed32 => Kind::Fixed32,
+        Type::Fixed64 => Kind::Fixed64,
+        Type::Sfixed32 => Kind::Sfixed32,
+        Type::Sfixed64 => Kind::Sfixed64,
+        Type::Bool => Kind::Bool,
+        Type::String => Kind::String,
+        Type::Bytes => Kind::Bytes,
         // A pool holds every type that its fields refer to.
-        Declared::Message(message) => {
+        Type::Message(message) => {
             let id = context.messages[message.full_name()];
             if features.delimited { Kind::Group(id) } else { Kind::Message(id) }
         }
-        Declared::Enum(en) => Kind::Enum(context.enums[en.full_name()]),
+        Type::Enum(en) => Kind::Enum(context.enums[en.full_name()]),
     }
 }
 

@@ -72,7 +72,7 @@ impl Plan {
         self.inner().fields.len()
     }
 
-    /// All fields, in the order of their numbers.
+    /// All fields, extensions among them, in the order of their numbers.
     pub fn fields(&self) -> impl Iterator<Item = (FieldId, Field<'_>)> {
         let set = &*self.set;
         self.inner().fields.iter().enumerate().map(move |(id, plan)| {
@@ -89,7 +89,7 @@ impl Plan {
         Field { set: &self.set, plan: self.inner().field(id) }
     }
 
-    /// The field of this name, lowerCamelCase or as in the `.proto` file.
+    /// The field of this name: lowerCamelCase or as in the `.proto` file, `[full.name]` for an extension.
     pub fn field_by_name(&self, json_or_proto_name: &str) -> Option<FieldId> {
         self.inner().by_name.get(json_or_proto_name.as_bytes()).copied()
     }
@@ -136,14 +136,19 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// The name in the `.proto` file.
+    /// The name in the `.proto` file; `[full.name]` for an extension.
     pub fn name(&self) -> &'a str {
         &self.plan.name
     }
 
-    /// The lowerCamelCase (or declared) JSON name.
+    /// The lowerCamelCase (or declared) JSON name; `[full.name]` for an extension.
     pub fn json_name(&self) -> &'a str {
         &self.plan.json_name
+    }
+
+    /// Whether it is an extension of the message.
+    pub fn is_extension(&self) -> bool {
+        self.plan.name.starts_with('[')
     }
 
     /// The number on the wire.

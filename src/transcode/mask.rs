@@ -29,7 +29,9 @@ impl MaskRule {
             return None;
         }
         let mut masks = input.fields().filter(|(_, field)| {
-            field.kind() == FieldKind::Message(Some(WellKnown::FieldMask)) && !field.is_repeated()
+            field.kind() == FieldKind::Message(Some(WellKnown::FieldMask))
+                && !field.is_repeated()
+                && !field.is_extension()
         });
         let (mask, field) = masks.next()?;
         // In a oneof an absent mask may be absent for another's sake.
