@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::bits::Bits;
 use super::error::WireErrorKind;
 use super::map_key::{KeySet, MapKey};
-use super::plan::FieldId;
+use super::plan::{FieldId, PlanSet};
 use super::tables::{FieldPlan, Kind, MessagePlan, NONE, Shape};
 use super::wire::{LEN, START, Wire, message_set};
 use super::write::{Stop, Writer, Written};
@@ -33,8 +33,12 @@ impl<'a> Record<'a> {
 }
 
 /// The records of known fields, by field and then in the order of the wire. Of a oneof only the member stays that was
-/// set last, from where it was set last.
-pub(super) fn index<'a>(message: &MessagePlan, parts: &[&'a [u8]]) -> Result<Vec<Record<'a>>, WireErrorKind> {
+/// set last, from where it was set last. With `enums` at hand, what a closed enum does not know sets nothing.
+pub(super) fn index<'a>(
+    enums: Option<&PlanSet>,
+    message: &MessagePlan,
+    parts: &[&'a [u8]],
+) -> Result<Vec<Record<'a>>, WireErrorKind> {
     let mut records = Vec::new();
     // Per oneof: the member that is set, and the place of the first record that counts.
     let oneofs = message.bits.saturating_sub(message.fields.len());
@@ -55,6 +59,12 @@ pub(super) fn index<'a>(message: &MessagePlan, parts: &[&'a [u8]]) -> Result<Vec
             let field = message.field(id);
             let run = wire_type == LEN && field.shape != Shape::Single && field.packable();
             if wire_type != field.wire_type && !run {
+                continue;
+            }
+            if field.shape == Shape::Single
+                && let Some(enums) = enums
+                && !enums.has_value(field, contents)?
+            {
                 continue;
             }
             if let Some(state) = set.get_mut(field.oneof as usize)
@@ -114,7 +124,7 @@ impl<'w> Writer<'w> {
         if !self.careful {
             return Err(Stop::Careful);
         }
-        let records = index(message, parts)?;
+        let records = index(Some(self.set), message, parts)?;
         let mut met = Bits::with_len(message.bits);
         for group in records.chunk_by(|a, b| a.id == b.id) {
             let Some(first) = group.first() else {
@@ -193,7 +203,13 @@ impl<'w> Writer<'w> {
         let mut keys = KeySet::default();
         let mut entries = Vec::new();
         for record in records.iter().rev() {
-            let fields = index(entry_plan, &[record.contents])?;
+            let fields = index(None, entry_plan, &[record.contents])?;
+            // An entry whose value a closed enum does not know is none, and takes no other's place.
+            if let Some(value) = of_field(&fields, FieldId(1)).last()
+                && !self.set.has_value(value_field, value.contents)?
+            {
+                continue;
+            }
             let key = of_field(&fields, FieldId(0))
                 .last()
                 .map_or(key_field.default_contents(), |record| record.contents);

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::declared::Declared;
 use super::features::{Features, FieldFeatures, Presence};
 use super::plan::{FieldId, PlanSet, WellKnown};
+use super::required;
 use super::scan::push_json_string;
 use super::tables::{EnumId, EnumPlan, FieldPlan, Key, Kind, MessageId, MessagePlan, NONE, Shape, Tag};
 use super::wire::{self, push_varint, zigzag32, zigzag64};
@@ -39,8 +40,11 @@ impl PlanSet {
                 .collect(),
             enums: pool.all_enums().zip(0..).map(|(en, id)| (en.full_name().into(), EnumId(id))).collect(),
         };
+        let mut messages: Box<[MessagePlan]> =
+            pool.all_messages().map(|message| compile_message(&message, &context)).collect();
+        required::mark(&mut messages);
         Arc::new(PlanSet {
-            messages: pool.all_messages().map(|message| compile_message(&message, &context)).collect(),
+            messages,
             enums: pool.all_enums().map(|en| compile_enum(&en, &context)).collect(),
             by_name: context.messages,
         })
@@ -103,6 +107,12 @@ fn compile_message(message: &MessageDescriptor, context: &Context<'_>) -> Messag
         first: declared.first().and_then(|&index| u32::try_from(index).ok()).unwrap_or(NONE),
         bits: fields.len() + oneofs.len(),
         well_known: well_known(message.full_name()),
+        required: (0..)
+            .zip(&descriptors)
+            .filter(|(_, field)| field.features(context.features).presence == Presence::Required)
+            .map(|(index, _)| FieldId(index))
+            .collect(),
+        may_lack: false,
         has_implicit: fields.iter().any(|field| !field.presence),
         message_set: is_message_set(message),
         fields: fields.into_boxed_slice(),

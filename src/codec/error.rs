@@ -47,6 +47,8 @@ pub enum ReadErrorKind {
     NullInMap,
     /// Path, body and query give this field different values, and that is refused.
     OverrideDiffers,
+    /// A required field that is not set.
+    MissingRequired,
     /// The members of a body make a field mask of more than a mebibyte.
     MaskTooLarge,
 }
@@ -90,6 +92,7 @@ impl ReadErrorKind {
             Self::NullInArray => ("NULL_IN_LIST", "null is not allowed in a list"),
             Self::NullInMap => ("NULL_IN_MAP", "null is not allowed as the value of a map entry"),
             Self::OverrideDiffers => ("CONFLICTING_VALUES", "path, body and query give different values"),
+            Self::MissingRequired => ("MISSING_REQUIRED_FIELD", "a required field is missing"),
             Self::MaskTooLarge => ("MASK_TOO_LARGE", "the members make a field mask of more than a mebibyte"),
         }
     }
@@ -102,7 +105,8 @@ pub struct ReadError {
     pub kind: ReadErrorKind,
     /// The field, as in `book.authors[2].givenName`; map keys as in `labels["a"]`. Empty for the message itself.
     pub path: String,
-    /// Where in the JSON text, in bytes from its start; the end of what was read when it was noticed.
+    /// Where in the JSON text, in bytes from its start; the end of what was read when it was noticed. What is missing
+    /// has no place: 0.
     pub offset: usize,
 }
 
@@ -111,7 +115,11 @@ impl fmt::Display for ReadError {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        write!(f, "{} (at byte {})", self.kind.message(), self.offset)
+        f.write_str(self.kind.message())?;
+        if self.kind == ReadErrorKind::MissingRequired {
+            return Ok(());
+        }
+        write!(f, " (at byte {})", self.offset)
     }
 }
 
@@ -224,6 +232,8 @@ pub enum WireErrorKind {
     FieldMask,
     /// A `google.protobuf.Value` that is NaN or infinite, which JSON cannot express.
     Value,
+    /// A required field is missing.
+    Incomplete,
 }
 
 impl WireErrorKind {
@@ -236,7 +246,13 @@ impl WireErrorKind {
     pub fn has_no_json(self) -> bool {
         match self {
             Self::Timestamp | Self::Duration | Self::FieldMask | Self::Value => true,
-            Self::Truncated | Self::Varint | Self::Tag | Self::Group | Self::Depth | Self::Utf8 => false,
+            Self::Truncated
+            | Self::Varint
+            | Self::Tag
+            | Self::Group
+            | Self::Depth
+            | Self::Utf8
+            | Self::Incomplete => false,
         }
     }
 
@@ -252,6 +268,7 @@ impl WireErrorKind {
             Self::Duration => ("WIRE_DURATION", "a Duration is out of range"),
             Self::FieldMask => ("WIRE_FIELD_MASK", "a FieldMask path has no JSON form"),
             Self::Value => ("WIRE_VALUE", "a Value is not a finite number"),
+            Self::Incomplete => ("WIRE_INCOMPLETE", "a required field is missing"),
         }
     }
 }

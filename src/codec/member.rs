@@ -44,7 +44,7 @@ impl<'r> Reader<'r, '_> {
         shape == Shape::Single
             && match field.kind {
                 Kind::Enum(id) => self.set.get_enum(id).null_value,
-                Kind::Message(id) => self.set.get(id).well_known == Some(WellKnown::Value),
+                Kind::Message(id) | Kind::Group(id) => self.set.get(id).well_known == Some(WellKnown::Value),
                 _ => false,
             }
     }

@@ -5,6 +5,7 @@ use super::error::{Fail, ReadError, ReadErrorKind};
 use super::lexer::Lexer;
 use super::plan::{FieldId, Plan, PlanSet};
 use super::read::Outcome;
+use super::read_splice::Ending;
 use super::tables::{FieldPlan, MessageId, Shape};
 use super::wire::Open;
 
@@ -39,8 +40,7 @@ pub fn member_paths(plan: &Plan, json: &[u8], depth: u32) -> Result<Vec<String>,
 
 /// Appends the singular FieldMask `field` with these paths, and with its tag.
 pub fn write_mask(plan: &Plan, field: FieldId, paths: &[String], out: &mut Vec<u8>) {
-    plan.inner().field(field).tag.push(out);
-    let mask = Open::begin(out);
+    let mask = Ending::begin(plan.inner().field(field), out);
     for path in paths {
         out.push(PATHS);
         let open = Open::begin(out);

@@ -63,10 +63,12 @@ pub struct ReadOptions<'a> {
     pub depth: u32,
     /// What happens to fields set twice.
     pub overrides: Overrides,
+    /// Whether required fields may be missing, as more is to come; see [`check_complete`](super::check_complete).
+    pub partial: bool,
 }
 
 impl Default for ReadOptions<'_> {
     fn default() -> Self {
-        Self { unknown: &Unknown::Reject, depth: 100, overrides: Overrides::Stronger }
+        Self { unknown: &Unknown::Reject, depth: 100, overrides: Overrides::Stronger, partial: false }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::error::WireErrorKind;
 use super::tables::{EnumId, EnumPlan, FieldPlan, Kind, MessageId, MessagePlan, Shape};
+use super::wire::Wire;
 
 /// All messages and enums of a descriptor pool.
 pub struct PlanSet {
@@ -39,6 +41,14 @@ impl PlanSet {
             [key, value] => Some((key, value)),
             _ => None,
         }
+    }
+
+    /// Whether these contents are a value of the field: all are, but for a number that a closed enum does not know.
+    pub(crate) fn has_value(&self, field: &FieldPlan, contents: &[u8]) -> Result<bool, WireErrorKind> {
+        let Kind::Enum(id) = field.kind else { return Ok(true) };
+        let plan = self.get_enum(id);
+        // Enums are int32 on the wire, of which the upper half is cut off.
+        Ok(!plan.closed || plan.quoted(Wire::new(contents).varint()? as i32).is_some())
     }
 
     #[inline]
@@ -154,6 +164,11 @@ impl<'a> Field<'a> {
     /// The number on the wire.
     pub fn number(&self) -> u32 {
         self.plan.number
+    }
+
+    /// A message that stands between a start and an end tag, not behind its length.
+    pub fn is_delimited(&self) -> bool {
+        matches!(self.plan.kind, Kind::Group(_))
     }
 
     /// A list; maps are not meant.

@@ -9,6 +9,7 @@ use super::lexer::Lexer;
 use super::options::{Overrides, ReadOptions};
 use super::plan::{FieldId, Plan, PlanSet};
 use super::read_splice::write_leaves;
+use super::required::check_complete;
 use super::splice::{Leaves, Splice};
 use super::tables::{FieldPlan, MessageId, MessagePlan};
 use super::wire::Open;
@@ -49,7 +50,8 @@ pub fn read_field(
     })
 }
 
-/// Writes a message that has no body, only the leaves of `splice`.
+/// Writes a message that has no body, only the leaves of `splice`. Required fields may be missing: see
+/// [`check_complete`].
 pub fn write_splice(plan: &Plan, splice: &Splice, out: &mut Vec<u8>) {
     let message = plan.inner();
     write_leaves(&plan.set, message, splice.root(), Bits::with_len(message.bits), false, out);
@@ -88,10 +90,15 @@ fn read(
         }
         Err(error) => Err(Fail::new(ReadErrorKind::Utf8, error.valid_up_to())),
     };
-    result.map_err(|fail| {
+    let complete = || match options.partial {
+        true => Ok(()),
+        false => check_complete(plan, out.get(start..).unwrap_or_default()),
+    };
+    let result = result.map_err(|fail| fail.finish()).and_then(|()| complete());
+    if result.is_err() {
         out.truncate(start);
-        fail.finish()
-    })
+    }
+    result
 }
 
 /// Whether an object is the contents of an `Any` and has an `@type` among its members.

@@ -272,13 +272,13 @@ fn write_field_leaves(
 }
 
 /// How an open message is closed.
-enum Ending {
+pub(super) enum Ending {
     Length(Open),
     Group(Tag),
 }
 
 impl Ending {
-    fn begin(field: &FieldPlan, out: &mut Vec<u8>) -> Self {
+    pub fn begin(field: &FieldPlan, out: &mut Vec<u8>) -> Self {
         field.tag.push(out);
         match field.kind {
             Kind::Group(_) => Self::Group(Tag::new(field.number, wire::END)),
@@ -286,7 +286,7 @@ impl Ending {
         }
     }
 
-    fn end(self, out: &mut Vec<u8>) {
+    pub fn end(self, out: &mut Vec<u8>) {
         match self {
             Self::Length(open) => open.end(out),
             Self::Group(tag) => tag.push(out),

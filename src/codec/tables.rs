@@ -35,6 +35,10 @@ pub(crate) struct MessagePlan {
     pub(crate) has_implicit: bool,
     /// Whether it is a MessageSet: all of its fields are extensions, each in an item of its own on the wire.
     pub(crate) message_set: bool,
+    /// The fields without which a message is incomplete.
+    pub(crate) required: Box<[FieldId]>,
+    /// Whether it, or a message in it, has such fields.
+    pub(crate) may_lack: bool,
 }
 
 impl MessagePlan {

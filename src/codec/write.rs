@@ -7,6 +7,7 @@ use super::error::{WireError, WireErrorKind};
 use super::map_key::{KeySet, MapKey};
 use super::options::JsonStyle;
 use super::plan::{Plan, PlanSet};
+use super::required::first_missing;
 use super::tables::{FieldPlan, Kind, MessageId, MessagePlan, Shape};
 use super::wire::{DEPTH, LEN, Wire};
 
@@ -15,7 +16,18 @@ use super::wire::{DEPTH, LEN, Wire};
 pub fn write_message(plan: &Plan, wire: &[u8], style: JsonStyle, out: &mut Vec<u8>) -> Result<(), WireError> {
     // What JSON takes for the messages of most schemas; more is no error.
     out.reserve(wire.len().saturating_mul(2));
+    refuse_incomplete(plan, wire)?;
     write(plan, style, out, |writer| writer.message(plan.id, &[wire], DEPTH))
+}
+
+/// A message without its required fields is none.
+#[inline]
+pub(super) fn refuse_incomplete(plan: &Plan, wire: &[u8]) -> Result<(), WireError> {
+    match first_missing(plan, wire) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(WireError { kind: WireErrorKind::Incomplete }),
+        Err(kind) => Err(WireError { kind }),
+    }
 }
 
 /// Runs `value` in the fast mode and, if need be, once more in the careful one.

@@ -6,7 +6,7 @@ use super::options::JsonStyle;
 use super::plan::{FieldId, Plan};
 use super::tables::{Kind, Shape};
 use super::wire::DEPTH;
-use super::write::write;
+use super::write::{refuse_incomplete, write};
 
 /// Writes only the value of `field` of the message in `wire`, and appends it to `out`. If it is unset: its default
 /// value, `[]` for a list, `{}` for a map and, as in grpc-gateway, for a message; `null` for a message whose JSON form
@@ -18,9 +18,10 @@ pub fn write_field(
     style: JsonStyle,
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
+    refuse_incomplete(plan, wire)?;
     write(plan, style, out, |writer| {
         let message = writer.set.get(plan.id);
-        let records = index(message, &[wire])?;
+        let records = index(Some(writer.set), message, &[wire])?;
         let field_plan = message.field(field);
         let own = of_field(&records, field);
         let start = writer.out.len();

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{
-    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, key_len, skip_field,
 };
 
 use crate::codec::{FieldId, Plan};
@@ -55,34 +55,53 @@ fn field_bytes(message: Bytes, number: u32) -> Option<Bytes> {
     let mut merged = BytesMut::new();
     while !rest.is_empty() {
         let (tag, wire_type) = decode_key(&mut rest).ok()?;
-        if tag == number && wire_type == WireType::LengthDelimited {
-            let length = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
-            if length > rest.len() {
-                return None;
+        let mut value = rest.clone();
+        skip_field(wire_type, tag, &mut rest, DecodeContext::default()).ok()?;
+        value.truncate(value.len() - rest.len());
+        match wire_type {
+            WireType::LengthDelimited if tag == number => {
+                // Its length was good enough to be skipped.
+                decode_varint(&mut value).ok()?;
             }
-            let value = rest.split_to(length);
-            if found.is_empty() && merged.is_empty() {
-                found = value;
-                continue;
-            }
-            merged.extend_from_slice(&std::mem::take(&mut found));
-            merged.extend_from_slice(&value);
-        } else {
-            skip_field(wire_type, tag, &mut rest, DecodeContext::default()).ok()?;
+            // All that was taken but for the end tag.
+            WireType::StartGroup if tag == number => value.truncate(value.len().checked_sub(key_len(tag))?),
+            _ => continue,
         }
+        if found.is_empty() && merged.is_empty() {
+            found = value;
+            continue;
+        }
+        merged.extend_from_slice(&std::mem::take(&mut found));
+        merged.extend_from_slice(&value);
     }
     Some(if merged.is_empty() { found } else { merged.freeze() })
 }
 
-/// Writes a raw body as the field of this number, or, without one, as the message itself.
-pub(super) fn write_raw(field: Option<u32>, body: &HttpBody, out: &mut Vec<u8>) {
-    if let Some(number) = field {
-        encode_key(number, WireType::LengthDelimited, out);
-        encode_varint(body.encoded_len() as u64, out);
+/// Where a raw body stands in a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The number of the field.
+    pub number: u32,
+    /// Whether it stands between tags, not behind its length.
+    pub delimited: bool,
+}
+
+/// Writes a raw body as this field, or, without one, as the message itself.
+pub(super) fn write_raw(field: Option<Place>, body: &HttpBody, out: &mut Vec<u8>) {
+    match field {
+        None => {}
+        Some(Place { number, delimited: true }) => encode_key(number, WireType::StartGroup, out),
+        Some(Place { number, delimited: false }) => {
+            encode_key(number, WireType::LengthDelimited, out);
+            encode_varint(body.encoded_len() as u64, out);
+        }
     }
     out.reserve(body.encoded_len());
     // It fails only for buffers that are full, which a vector never is.
     let _ = body.encode(out);
+    if let Some(Place { number, delimited: true }) = field {
+        encode_key(number, WireType::EndGroup, out);
+    }
 }
 
 #[cfg(test)]
@@ -95,19 +114,24 @@ mod tests {
 
     #[test]
     fn a_field_is_written_and_found_again() {
-        let mut message = vec![0x08, 0x01];
-        write_raw(Some(7), &body(b"hello"), &mut message);
-        message.extend_from_slice(&[0x10, 0x02]);
-        let found = field_bytes(message.into(), 7).unwrap();
-        assert_eq!(HttpBody::decode(found).unwrap(), body(b"hello"));
+        for delimited in [false, true] {
+            for number in [7, 70_000] {
+                let mut message = vec![0x08, 0x01];
+                write_raw(Some(Place { number, delimited }), &body(b"hello"), &mut message);
+                message.extend_from_slice(&[0x10, 0x02]);
+                let found = field_bytes(message.into(), number).unwrap();
+                assert_eq!(HttpBody::decode(found).unwrap(), body(b"hello"));
+            }
+        }
     }
 
     #[test]
     fn split_fields_are_merged() {
         let mut message = Vec::new();
-        write_raw(Some(7), &HttpBody { content_type: "a/b".into(), data: Bytes::new() }, &mut message);
+        let field = Some(Place { number: 7, delimited: false });
+        write_raw(field, &HttpBody { content_type: "a/b".into(), data: Bytes::new() }, &mut message);
         write_raw(
-            Some(7),
+            field,
             &HttpBody { content_type: String::new(), data: Bytes::from_static(b"x") },
             &mut message,
         );
@@ -117,7 +141,7 @@ mod tests {
 
     #[test]
     fn damaged_messages_are_no_bodies() {
-        for damaged in [&[0x3a, 0x05, 0x01][..], &[0x3a], &[0xff, 0xff]] {
+        for damaged in [&[0x3a, 0x05, 0x01][..], &[0x3a], &[0xff, 0xff], &[0x3b, 0x08, 0x01]] {
             assert_eq!(field_bytes(Bytes::copy_from_slice(damaged), 7), None);
         }
     }

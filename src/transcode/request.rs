@@ -6,14 +6,14 @@ use super::binding::{Binding, BodyRule, Variable};
 use super::input::{Built, Input};
 use super::leaves::{Leaves, Path, Place};
 use super::parameters::{self, undecodable};
-use super::raw::{HttpBody, write_raw};
+use super::raw::{self, HttpBody, write_raw};
 use super::settings::{RequestRules, UnexpectedBody};
 use super::split::Split;
 use super::wishes::Wishes;
 use crate::codec::{self, Plan, Rank, ReadError, ReadOptions, Splice};
 use crate::fault::Fault;
 use crate::route::{Captures, Decoding, decode};
-use crate::upstream::{finish_frame, start_frame};
+use crate::upstream::{FRAME_HEAD, finish_frame, start_frame};
 
 /// What request messages are made by: the method's type, the binding that was matched, and the listener's choices.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ impl Maker<'_> {
             Input::Json(body) => self.read_body(body, &splice, &mut out)?,
         }
         self.fill_mask(input, &splice, &named, &mut out)?;
-        Ok(Built { message: finish_frame(out)?, wishes })
+        Ok(Built { message: self.finish(out)?, wishes })
     }
 
     /// The message for a further element of a client stream: the URL has said what it has to say with the first one.
@@ -70,7 +70,7 @@ impl Maker<'_> {
         let nothing = Splice::new();
         self.read_body(element, &nothing, &mut out)?;
         self.fill_mask(Input::Json(element), &nothing, &[], &mut out)?;
-        finish_frame(out)
+        self.finish(out)
     }
 
     /// The message for a raw body, or for a piece of one: the `HttpBody` is the message, or the field that the binding
@@ -90,9 +90,20 @@ impl Maker<'_> {
         match self.binding.body {
             BodyRule::None => {}
             BodyRule::Whole => write_raw(None, body, &mut out),
-            BodyRule::Field(field) => write_raw(Some(self.plan.field(field).number()), body, &mut out),
+            BodyRule::Field(field) => {
+                let field = self.plan.field(field);
+                let place = raw::Place { number: field.number(), delimited: field.is_delimited() };
+                write_raw(Some(place), body, &mut out);
+            }
         }
-        Ok(Built { message: finish_frame(out)?, wishes })
+        Ok(Built { message: self.finish(out)?, wishes })
+    }
+
+    /// Ends the frame of a message that has all that the request says.
+    fn finish(self, out: Vec<u8>) -> Result<Bytes, Fault> {
+        codec::check_complete(self.plan, out.get(FRAME_HEAD..).unwrap_or_default())
+            .map_err(|error| bad_body(&error))?;
+        finish_frame(out)
     }
 
     fn read_body(self, body: &[u8], splice: &Splice, out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -101,6 +112,8 @@ impl Maker<'_> {
             unknown: &rules.unknown_members,
             depth: rules.json_depth,
             overrides: rules.conflicts,
+            // Checked when all is there, see `finish`.
+            partial: true,
         };
         let read = match binding.body {
             BodyRule::None => return Ok(()),

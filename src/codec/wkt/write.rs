@@ -108,7 +108,7 @@ impl<'w> Writer<'w> {
             }
             _ => {
                 self.need_care()?;
-                let records = index(message, parts)?;
+                let records = index(Some(self.set), message, parts)?;
                 if !records.is_empty() {
                     self.field_value(field, &records, start, depth)?;
                 }
@@ -140,7 +140,7 @@ impl<'w> Writer<'w> {
             }
             _ => {
                 self.need_care()?;
-                let records = index(message, parts)?;
+                let records = index(Some(self.set), message, parts)?;
                 if let Some(last) = records.last() {
                     let field = message.field(last.id());
                     check_number(field, last.contents())?;
