@@ -42,6 +42,13 @@ fn json_to_wire() {
         ("ed24.Box", r#"{"leaf":{"number":1},"prefixed":{"number":1}}"#, "5b 08 01 5c 62 02 08 01"),
         ("ed24.Box", r#"{"nested":{"leaf":{}}}"#, "cb 02 0b 0c cc 02"),
         ("ed24.Box", r#"{"byName":{"a":{"number":1}}}"#, "72 07 0a 01 61 12 02 08 01"),
+        // Extensions; 100 and up.
+        ("ed.All", r#"{"[ed.extended]":0}"#, "a0 06 00"),
+        ("ed.All", r#"{"[ed.extended_list]":[1,2]}"#, "aa 06 02 01 02"),
+        ("ed.All", r#"{"[ed.extended_expanded]":[1,2]}"#, "b0 06 01 b0 06 02"),
+        ("ed.All", r#"{"[ed.extended_delimited]":{"number":1}}"#, "bb 06 08 01 bc 06"),
+        ("ed.All", r#"{"[ed.Scope.inner]":{"number":1}}"#, "f2 06 02 08 01"),
+        ("ed24.Box", r#"{"[ed24.extended_leaf]":{}, "[ed24.extended_int32]":0}"#, "a3 06 a4 06 a8 06 00"),
         // Names.
         ("ed.All", r#"{"other name":"x"}"#, "da 05 01 78"),
         ("ed.All", r#"{"renamed":"x"}"#, "da 05 01 78"),
@@ -68,6 +75,8 @@ fn json_that_is_refused() {
             ReadErrorKind::SecondOneofMember,
             "choiceDelimited",
         ),
+        ("ed.All", r#"{"[ed.extended_closed]":99}"#, ReadErrorKind::BadEnum, "[ed.extended_closed]"),
+        ("ed.All", r#"{"[ed.inner]":{}}"#, ReadErrorKind::UnknownMember, "[ed.inner]"),
         ("ed.All", "{\"unchecked\":\"\\ud800\"}", ReadErrorKind::Utf8, "unchecked"),
         ("ed.Needs", "{}", ReadErrorKind::MissingRequired, "id"),
         ("ed.Needs", r#"{"id":1}"#, ReadErrorKind::MissingRequired, "inner"),

@@ -75,6 +75,20 @@ fn wire_to_json() {
         ("ed.All", "c2 04 01 ff", "{\"uncheckedList\":[\"\u{fffd}\"]}"),
         ("ed.All", "ca 04 06 0a 01 ff 12 01 fe", "{\"uncheckedMap\":{\"\u{fffd}\":\"\u{fffd}\"}}"),
         ("ed24.Box", "12 01 ff", "{\"implicitString\":\"\u{fffd}\"}"),
+        // Extensions; 100 and up.
+        ("ed.All", "a0 06 00", r#"{"[ed.extended]":0}"#),
+        ("ed.All", "aa 06 02 01 02 a8 06 03", r#"{"[ed.extended_list]":[1,2,3]}"#),
+        ("ed.All", "b0 06 01", r#"{"[ed.extended_expanded]":[1]}"#),
+        ("ed.All", "bb 06 08 01 bc 06", r#"{"[ed.extended_delimited]":{"number":1}}"#),
+        ("ed.All", "ba 06 02 08 01", "{}"),
+        ("ed.All", "c0 06 63", "{}"),
+        ("ed.All", "ca 06 01 ff", "{\"[ed.extended_unchecked]\":\"\u{fffd}\"}"),
+        ("ed.All", "f2 06 02 08 01", r#"{"[ed.Scope.inner]":{"number":1}}"#),
+        (
+            "ed24.Box",
+            "a3 06 08 01 a4 06 a8 06 00",
+            r#"{"[ed24.extended_leaf]":{"number":1},"[ed24.extended_int32]":0}"#,
+        ),
         // Names.
         ("ed.All", "da 05 01 78", r#"{"other name":"x"}"#),
         ("ed.BestEffort", "08 01 10 02", r#"{"fooBar":1,"foo_bar":2}"#),

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use buffa_descriptor::DescriptorPool;
 use buffa_descriptor::reflect::DynamicMessage;
 use proptest::prelude::*;
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::Value;
 
 use super::{SCHEMA, SET, read, write};
@@ -140,25 +140,57 @@ fn single(dice: &mut Dice, number: u32, delimited: bool, kind: &Kind, depth: u32
     }
 }
 
-fn field(dice: &mut Dice, field: &FieldDescriptor, depth: u32, out: &mut Vec<u8>) {
-    let (number, kind) = (field.number(), field.kind());
+/// A field, or an extension.
+struct Declared {
+    number: u32,
+    kind: Kind,
+    many: bool,
+    delimited: bool,
+    required: bool,
+}
+
+impl Declared {
+    fn all(message: &MessageDescriptor) -> Vec<Self> {
+        let fields = message.fields().map(|field| Self {
+            number: field.number(),
+            kind: field.kind(),
+            many: field.is_list() || field.is_map(),
+            delimited: field.is_group(),
+            required: field.is_required() || message.is_map_entry(),
+        });
+        // An extension has presence whatever its file prefers; buffa takes the file's word. See the golden tables.
+        let known = message.extensions().filter(|known| known.full_name() != "ed24.extended_int32");
+        let extensions = known.map(|extension| Self {
+            number: extension.number(),
+            kind: extension.kind(),
+            many: extension.is_list(),
+            delimited: extension.is_group(),
+            required: false,
+        });
+        fields.chain(extensions).collect()
+    }
+}
+
+fn field(dice: &mut Dice, field: &Declared, depth: u32, out: &mut Vec<u8>) {
+    let Declared { number, kind, many, delimited, .. } = field;
+    let number = *number;
     let packable = !matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_));
-    match (field.is_list() || field.is_map(), packable) {
+    match (many, packable) {
         // Now and then twice: the last one stands, messages are merged.
         (false, _) => {
             for _ in 0..=u64::from(dice.below(8) == 0) {
-                single(dice, number, field.is_group(), &kind, depth, out);
+                single(dice, number, *delimited, kind, depth, out);
             }
         }
         (true, true) if dice.below(2) == 0 => {
-            let run: Vec<u8> = (0..dice.below(4)).flat_map(|_| scalar(dice, &kind).1).collect();
+            let run: Vec<u8> = (0..dice.below(4)).flat_map(|_| scalar(dice, kind).1).collect();
             tag(number, 2, out);
             varint(run.len() as u64, out);
             out.extend_from_slice(&run);
         }
         (true, _) => {
             for _ in 0..dice.below(4) {
-                single(dice, number, field.is_group(), &kind, depth, out);
+                single(dice, number, *delimited, kind, depth, out);
             }
         }
     }
@@ -173,10 +205,9 @@ fn message(dice: &mut Dice, descriptor: &MessageDescriptor, depth: u32) -> Vec<u
         }
         name => {
             let rare = if name == "ed.All" || name == "ed24.Box" { 3 } else { 1 };
-            for declared in descriptor.fields() {
-                let required = declared.is_required() || descriptor.is_map_entry();
-                let ends = depth == 0 && matches!(declared.kind(), Kind::Message(_));
-                if required || (!ends && dice.below(rare + 1) == 0) {
+            for declared in Declared::all(descriptor) {
+                let ends = depth == 0 && matches!(declared.kind, Kind::Message(_));
+                if declared.required || (!ends && dice.below(rare + 1) == 0) {
                     field(dice, &declared, depth.saturating_sub(1), &mut out);
                 }
             }
