@@ -18,6 +18,8 @@ fn api_set() -> Vec<u8> {
     inputs.set(&["shop.proto"], false)
 }
 
+const EDITIONS: &[u8] = include_bytes!("../../../tests/data/editions/editions.binpb");
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: if cfg!(debug_assertions) { 100 } else { 20_000 },
@@ -29,9 +31,10 @@ proptest! {
     fn damaged_sets_never_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in prop::option::of(any::<prop::sample::Index>()),
+        editions: bool,
     ) {
         static SET: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(api_set);
-        let mut set = SET.clone();
+        let mut set = if editions { EDITIONS.to_vec() } else { SET.clone() };
         for (at, byte) in changes {
             let at = at.index(set.len());
             set[at] = byte;
@@ -163,7 +166,7 @@ fn file() -> impl Strategy<Value = prost_types::FileDescriptorProto> {
         prop::collection::vec(field(&[10, 11, 12, 0, 536_870_912]), 0..2),
         prop_oneof![10 => Just(vec![]), 1 => prop::collection::vec(-1..3, 0..2)],
     );
-    let syntax = prop::sample::select(vec![None, Some("proto2"), Some("proto3")]);
+    let syntax = prop::sample::select(vec![None, Some("proto2"), Some("proto3"), Some("editions")]);
     (name(&["1", "2"]), prop::option::of(name(&["a", "a", "A"])), syntax, name(&["S"]), methods, lists)
         .prop_map(
             |(
@@ -239,7 +242,15 @@ proptest! {
     fn absurd_descriptors_never_panic(file in prop::collection::vec(file(), 1..3)) {
         use prost::Message;
         let inputs = Inputs::new(&[]);
-        inputs.write("x.pb", &prost_types::FileDescriptorSet { file }.encode_to_vec());
+        let mut set = Vec::new();
+        for file in file {
+            let mut encoded = file.encode_to_vec();
+            if file.syntax() == "editions" {
+                prost::encoding::int32::encode(14, &1000, &mut encoded);
+            }
+            prost::encoding::bytes::encode(1, &encoded, &mut set);
+        }
+        inputs.write("x.pb", &set);
         let settings = SchemaSettings { default_bindings: true, ..inputs.sets(&["x.pb"]) };
         match load(&settings) {
             Ok((schema, _)) => touch(&schema),
