@@ -1,46 +1,32 @@
-//! Messages of schemas in editions: golden tables in both directions, and random messages beside another
-//! implementation that knows editions. The schema is tests/data/editions.
+//! Messages of schemas in editions: golden tables in both directions, and random messages and schemas
+//! beside another implementation that knows editions. The schema of the tables is in tests/data/editions.
 
+mod both;
+mod descriptors;
 mod golden_read;
 mod golden_write;
+mod message;
 mod random;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use transom::codec::{
-    JsonStyle, Plan, PlanSet, ReadError, ReadOptions, Splice, WireError, read_message, write_message,
-};
-use transom::schema::{self, Schema, SchemaSettings};
+use transom::codec::{JsonStyle, ReadError, WireError};
 
-const SET: &[u8] = include_bytes!("../data/editions/editions.binpb");
+use both::Both;
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
-    let set = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/editions/editions.binpb");
-    let settings = SchemaSettings { descriptors: vec![set.to_owned()], ..SchemaSettings::default() };
-    schema::load(&settings).unwrap_or_else(|problems| panic!("{problems}")).0
-});
-
-static PLANS: LazyLock<Arc<PlanSet>> =
-    LazyLock::new(|| PlanSet::compile_with(&SCHEMA.pool, &SCHEMA.features));
-
-fn plan(message: &str) -> Plan {
-    PLANS.message(message).unwrap_or_else(|| panic!("no message {message}"))
-}
+static SCHEMA: LazyLock<Both> =
+    LazyLock::new(|| Both::new(include_bytes!("../data/editions/editions.binpb")));
 
 fn read(message: &str, json: &str) -> Result<Vec<u8>, ReadError> {
-    let mut out = Vec::new();
-    read_message(&plan(message), json.as_bytes(), &Splice::new(), &ReadOptions::default(), &mut out)?;
-    Ok(out)
+    SCHEMA.read(message, json)
 }
 
 fn write_as(message: &str, wire: &[u8], style: JsonStyle) -> Result<String, WireError> {
-    let mut out = Vec::new();
-    write_message(&plan(message), wire, style, &mut out)?;
-    Ok(String::from_utf8(out).expect("JSON is UTF-8"))
+    SCHEMA.write(message, wire, style)
 }
 
 fn write(message: &str, wire: &[u8]) -> Result<String, WireError> {
-    write_as(message, wire, JsonStyle::default())
+    SCHEMA.write(message, wire, JsonStyle::default())
 }
 
 /// Bytes from hexadecimal digits, with spaces anywhere.

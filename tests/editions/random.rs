@@ -1,260 +1,39 @@
-//! Random messages, beside buffa, which knows editions: bytes to JSON and JSON to bytes come to the same.
+//! Random messages: bytes to JSON and JSON to bytes come to the same in both implementations.
 
-use std::sync::{Arc, LazyLock};
-
-use buffa_descriptor::DescriptorPool;
-use buffa_descriptor::reflect::DynamicMessage;
 use proptest::prelude::*;
-use prost_reflect::{Kind, MessageDescriptor};
-use serde_json::Value;
 
-use super::{SCHEMA, SET, read, write};
-
-static POOL: LazyLock<Arc<DescriptorPool>> =
-    LazyLock::new(|| Arc::new(DescriptorPool::decode(SET).unwrap_or_else(|error| panic!("{error}"))));
-
-fn decoded(message: &str, wire: &[u8]) -> DynamicMessage {
-    let index = POOL.message_index(message).unwrap_or_else(|| panic!("no message {message}"));
-    DynamicMessage::decode(Arc::clone(&POOL), index, wire).unwrap_or_else(|error| panic!("{error}: {wire:?}"))
-}
-
-fn from_json(message: &str, json: &str) -> DynamicMessage {
-    let index = POOL.message_index(message).unwrap_or_else(|| panic!("no message {message}"));
-    DynamicMessage::from_json(Arc::clone(&POOL), index, json)
-        .unwrap_or_else(|error| panic!("{error}: {json}"))
-}
-
-/// A small generator of numbers (splitmix64), so that one seed names one message.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn text(&mut self) -> String {
-        ["", "a", "text", "é\n\"", "😀"][self.below(5) as usize].to_owned()
-    }
-}
-
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn tag(field: u32, wire_type: u8, out: &mut Vec<u8>) {
-    varint(u64::from(field) << 3 | u64::from(wire_type), out);
-}
-
-/// The wire type of a scalar and its bytes.
-fn scalar(dice: &mut Dice, kind: &Kind) -> (u8, Vec<u8>) {
-    let mut out = Vec::new();
-    let small = dice.below(3);
-    let shift = dice.below(64);
-    let number = if small == 0 { 0 } else { dice.next() >> shift };
-    let wire_type = match kind {
-        Kind::Int32 | Kind::Sint32 => {
-            varint(
-                i64::from(number as i32) as u64 & if *kind == Kind::Int32 { u64::MAX } else { 0xffff_ffff },
-                &mut out,
-            );
-            0
-        }
-        Kind::Uint32 => {
-            varint(number & 0xffff_ffff, &mut out);
-            0
-        }
-        Kind::Int64 | Kind::Uint64 | Kind::Sint64 => {
-            varint(number, &mut out);
-            0
-        }
-        Kind::Bool => {
-            varint(dice.below(2), &mut out);
-            0
-        }
-        Kind::Enum(_) => {
-            let number = [0i64, 1, 2, 3, 4, 5, -1, 99][dice.below(8) as usize];
-            varint(number as u64, &mut out);
-            0
-        }
-        Kind::Fixed64 | Kind::Sfixed64 => {
-            out.extend_from_slice(&number.to_le_bytes());
-            1
-        }
-        Kind::Double => {
-            out.extend_from_slice(&(dice.below(1000) as f64 / 8.0).to_le_bytes());
-            1
-        }
-        Kind::Fixed32 | Kind::Sfixed32 => {
-            out.extend_from_slice(&(number as u32).to_le_bytes());
-            5
-        }
-        Kind::Float => {
-            out.extend_from_slice(&(dice.below(1000) as f32 / 8.0).to_le_bytes());
-            5
-        }
-        Kind::String => {
-            let text = dice.text();
-            varint(text.len() as u64, &mut out);
-            out.extend_from_slice(text.as_bytes());
-            2
-        }
-        Kind::Bytes => {
-            let len = dice.below(5);
-            varint(len, &mut out);
-            out.extend((0..len).map(|_| dice.next() as u8));
-            2
-        }
-        Kind::Message(message) => panic!("{} is no scalar", message.full_name()),
-    };
-    (wire_type, out)
-}
-
-/// One value with its tag.
-fn single(dice: &mut Dice, number: u32, delimited: bool, kind: &Kind, depth: u32, out: &mut Vec<u8>) {
-    let Kind::Message(inner) = kind else {
-        let (wire_type, bytes) = scalar(dice, kind);
-        tag(number, wire_type, out);
-        out.extend_from_slice(&bytes);
-        return;
-    };
-    let contents = message(dice, inner, depth);
-    if delimited {
-        tag(number, 3, out);
-        out.extend_from_slice(&contents);
-        tag(number, 4, out);
-    } else {
-        tag(number, 2, out);
-        varint(contents.len() as u64, out);
-        out.extend_from_slice(&contents);
-    }
-}
-
-/// A field, or an extension.
-struct Declared {
-    number: u32,
-    kind: Kind,
-    many: bool,
-    delimited: bool,
-    required: bool,
-}
-
-impl Declared {
-    fn all(message: &MessageDescriptor) -> Vec<Self> {
-        let fields = message.fields().map(|field| Self {
-            number: field.number(),
-            kind: field.kind(),
-            many: field.is_list() || field.is_map(),
-            delimited: field.is_group(),
-            required: field.is_required() || message.is_map_entry(),
-        });
-        // An extension has presence whatever its file prefers; buffa takes the file's word. See the golden tables.
-        let known = message.extensions().filter(|known| known.full_name() != "ed24.extended_int32");
-        let extensions = known.map(|extension| Self {
-            number: extension.number(),
-            kind: extension.kind(),
-            many: extension.is_list(),
-            delimited: extension.is_group(),
-            required: false,
-        });
-        fields.chain(extensions).collect()
-    }
-}
-
-fn field(dice: &mut Dice, field: &Declared, depth: u32, out: &mut Vec<u8>) {
-    let Declared { number, kind, many, delimited, .. } = field;
-    let number = *number;
-    let packable = !matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_));
-    match (many, packable) {
-        // Now and then twice: the last one stands, messages are merged.
-        (false, _) => {
-            for _ in 0..=u64::from(dice.below(8) == 0) {
-                single(dice, number, *delimited, kind, depth, out);
-            }
-        }
-        (true, true) if dice.below(2) == 0 => {
-            let run: Vec<u8> = (0..dice.below(4)).flat_map(|_| scalar(dice, kind).1).collect();
-            tag(number, 2, out);
-            varint(run.len() as u64, out);
-            out.extend_from_slice(&run);
-        }
-        (true, _) => {
-            for _ in 0..dice.below(4) {
-                single(dice, number, *delimited, kind, depth, out);
-            }
-        }
-    }
-}
-
-fn message(dice: &mut Dice, descriptor: &MessageDescriptor, depth: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    match descriptor.full_name() {
-        "google.protobuf.Timestamp" => {
-            tag(1, 0, &mut out);
-            varint(dice.below(253_402_300_800), &mut out);
-        }
-        name => {
-            let rare = if name == "ed.All" || name == "ed24.Box" { 3 } else { 1 };
-            for declared in Declared::all(descriptor) {
-                let ends = depth == 0 && matches!(declared.kind, Kind::Message(_));
-                if declared.required || (!ends && dice.below(rare + 1) == 0) {
-                    field(dice, &declared, depth.saturating_sub(1), &mut out);
-                }
-            }
-        }
-    }
-    out
-}
-
-fn random(message: &str, seed: u64) -> Vec<u8> {
-    let descriptor =
-        SCHEMA.pool.get_message_by_name(message).unwrap_or_else(|| panic!("no message {message}"));
-    self::message(&mut Dice(seed), &descriptor, 4)
-}
-
-/// JSON whose whole numbers are all of one form, as `30` is `30.0`.
-fn value(json: &str) -> Value {
-    fn whole(value: Value) -> Value {
-        match value {
-            Value::Array(values) => values.into_iter().map(whole).collect(),
-            Value::Object(members) => members.into_iter().map(|(name, value)| (name, whole(value))).collect(),
-            Value::Number(number) => match number.as_f64() {
-                Some(float) if number.is_f64() && float.fract() == 0.0 => Value::from(float as i64),
-                _ => Value::Number(number),
-            },
-            Value::Null | Value::Bool(_) | Value::String(_) => value,
-        }
-    }
-    whole(serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}")))
-}
+use super::SCHEMA;
+use super::both::Both;
+use super::descriptors::random_set;
 
 const MESSAGES: [&str; 4] = ["ed.All", "ed24.Box", "ed.Needs", "ed.Inner"];
 
 proptest! {
-    #[test]
-    fn one_json_from_the_same_bytes(seed in any::<u64>(), name in prop::sample::select(&MESSAGES[..])) {
-        let wire = random(name, seed);
-        let ours = write(name, &wire).unwrap_or_else(|error| panic!("{error}: {wire:?}"));
-        let theirs = decoded(name, &wire).to_json().unwrap();
-        prop_assert_eq!(value(&ours), value(&theirs), "{:?}", wire);
-    }
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The same encoding too: lists packed or not, messages delimited or not, defaults written or not.
     #[test]
-    fn the_same_bytes_from_one_json(seed in any::<u64>(), name in prop::sample::select(&MESSAGES[..])) {
-        let json = decoded(name, &random(name, seed)).to_json().unwrap();
-        let ours = read(name, &json).unwrap_or_else(|error| panic!("{error}: {json}"));
-        let theirs = from_json(name, &json).encode_to_vec();
-        prop_assert_eq!(ours, theirs, "{}", json);
+    fn messages_of_the_committed_schema(seed in any::<u64>(), name in prop::sample::select(&MESSAGES[..])) {
+        SCHEMA.same_json(name, seed)?;
+        SCHEMA.same_bytes(name, seed)?;
+    }
+}
+
+proptest! {
+    // Loading takes its time.
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default(). cases / 8,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn messages_of_random_schemas(schema in any::<u64>(), seeds in prop::array::uniform8(any::<u64>())) {
+        let both = Both::new(&random_set(schema));
+        for seed in seeds {
+            for name in ["r.M0", "r.M1", "r.M2"] {
+                both.same_json(name, seed)?;
+                both.same_bytes(name, seed)?;
+            }
+        }
     }
 }
