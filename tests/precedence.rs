@@ -482,3 +482,46 @@ fn each_message_is_written_once() {
         }
     }
 }
+
+/// A required field may come from anywhere, and is missed only when all have spoken.
+#[test]
+fn required_fields_come_from_path_body_and_query() {
+    let site = Site::plain(
+        r#"
+syntax = "proto2";
+package t;
+import "google/api/annotations.proto";
+import "google/protobuf/empty.proto";
+message Part { required int32 n = 1; optional string note = 2; }
+message Whole { required string id = 1; required Part part = 2; repeated Part parts = 3; }
+service S {
+  rpc Put(Whole) returns (google.protobuf.Empty) { option (google.api.http) = { put: "/put/{id}" body: "part" }; }
+  rpc Get(Whole) returns (google.protobuf.Empty) { option (google.api.http) = { get: "/get" }; }
+  rpc Post(Whole) returns (google.protobuf.Empty) { option (google.api.http) = { post: "/post" body: "*" }; }
+}
+"#,
+    );
+    let cases: &[(&str, &str, &str, Want)] = &[
+        ("PUT", "/put/a", r#"{"n":1}"#, Ok(json!({ "id": "a", "part": { "n": 1 } }))),
+        (
+            "PUT",
+            "/put/a?part.n=2",
+            r#"{"note":"x"}"#,
+            Ok(json!({ "id": "a", "part": { "n": 2, "note": "x" } })),
+        ),
+        ("PUT", "/put/a", r#"{"note":"x"}"#, Err(("MISSING_REQUIRED_FIELD", "part.n"))),
+        ("PUT", "/put/a", "null", Err(("MISSING_REQUIRED_FIELD", "part"))),
+        ("GET", "/get?id=a&part.n=0", "", Ok(json!({ "id": "a", "part": { "n": 0 } }))),
+        ("GET", "/get?id=a&part.note=x", "", Err(("MISSING_REQUIRED_FIELD", "part.n"))),
+        ("GET", "/get", "", Err(("MISSING_REQUIRED_FIELD", "id"))),
+        (
+            "POST",
+            "/post",
+            r#"{"id":"a","part":{"n":1},"parts":[{"n":1},{}]}"#,
+            Err(("MISSING_REQUIRED_FIELD", "parts[1].n")),
+        ),
+    ];
+    for (method, target, body, want) in cases {
+        check(&site, method, target, body, want);
+    }
+}
