@@ -2,7 +2,8 @@
 //!
 //! It stands in the exchange step of a request: the REST (and Connect) translation reads a JSON body into the bytes
 //! of the request message, with the fields that path and query set spliced in, and writes the bytes of the reply as
-//! JSON, narrowed to what the client selects and indented where it asks. All it knows of the schema are plans, compiled once from a descriptor pool.
+//! JSON, narrowed to what the client selects and indented where it asks. All it knows of the schema are plans, compiled
+//! once from a descriptor pool and from the features of what is in editions.
 //!
 //! Authority: <https://protobuf.dev/programming-guides/json/> and <https://protobuf.dev/programming-guides/encoding/>.
 

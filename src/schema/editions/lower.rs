@@ -61,9 +61,9 @@ impl Lowering {
     pub fn of_file(file: &mut File, edition: Edition) -> Self {
         let mut walk =
             Self { features: Features::default(), faults: Vec::new(), implicit: false, fits_proto3: true };
-        let options: FileOptions = walk.options(&file.options, "its options");
-        let features =
-            walk.resolve(edition.defaults(), options.features.as_ref(), Target::File, "its options");
+        let name = file.name.clone().unwrap_or_default();
+        let options: FileOptions = walk.options(&file.options, &name);
+        let features = walk.resolve(edition.defaults(), options.features.as_ref(), Target::File, &name);
         if features.presence == FieldPresence::LegacyRequired {
             walk.faults.push("fields can't be required by default".to_owned());
         }

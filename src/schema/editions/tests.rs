@@ -251,7 +251,7 @@ fn what_contradicts_itself_is_told() {
         (in_edition("editions", 998), "`e.proto` is written in the edition with the number 998"),
         (in_edition("", 7), "`e.proto` is written in the edition with the number 7"),
         (defaults(presence(LEGACY_REQUIRED)), "fields can't be required by default"),
-        (defaults(presence(9)), "`features.field_presence` has the unknown value 9"),
+        (defaults(presence(9)), "`e.proto`: `features.field_presence` has the unknown value 9"),
         (
             with(|field| field.oneof_index = Some(0), INT32, presence(1)),
             "`e.M.f`: a member of a oneof can't set `features.field_presence`",
