@@ -36,6 +36,16 @@ pub enum Refusal {
     Broken(String),
 }
 
+impl Refusal {
+    /// Of a payload that the testee has written itself: it never is the test's own fault.
+    fn of_own(self) -> Self {
+        match self {
+            Self::Parse(why) => Self::Broken(format!("refused what it had written: {why}")),
+            Self::Serialize(_) | Self::Broken(_) => self,
+        }
+    }
+}
+
 /// What is tested: both directions between the wire format and JSON.
 pub trait Testee {
     fn to_wire(&mut self, message_type: &str, json: &str, ignore_unknown: bool) -> Result<Vec<u8>, Refusal>;
@@ -96,7 +106,7 @@ fn run(testee: &mut dyn Testee, oracle: &Oracle, request: Request) -> Outcome {
         }
         (Some(Input::Json(json)), Ok(Format::Json)) => testee
             .to_wire(message_type, &json, ignore_unknown)
-            .and_then(|wire| testee.to_json(message_type, &wire).map(Outcome::Json)),
+            .and_then(|wire| testee.to_json(message_type, &wire).map_err(Refusal::of_own).map(Outcome::Json)),
         (Some(Input::Protobuf(wire)), Ok(Format::Json)) => {
             testee.to_json(message_type, &wire).map(Outcome::Json)
         }
@@ -105,7 +115,10 @@ fn run(testee: &mut dyn Testee, oracle: &Oracle, request: Request) -> Outcome {
             if json.is_ok() && oracle.has_unknown(message_type, &wire) {
                 return Outcome::Skipped("JSON has no place for unknown fields".to_owned());
             }
-            json.and_then(|json| testee.to_wire(message_type, &json, ignore_unknown).map(Outcome::Protobuf))
+            json.and_then(|json| {
+                let wire = testee.to_wire(message_type, &json, ignore_unknown);
+                wire.map_err(Refusal::of_own).map(Outcome::Protobuf)
+            })
         }
         _ => return Outcome::Skipped("there are only the wire format and JSON".to_owned()),
     };
