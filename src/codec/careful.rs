@@ -124,8 +124,17 @@ impl<'w> Writer<'w> {
         if !self.careful {
             return Err(Stop::Careful);
         }
-        let records = index(Some(self.set), message, parts)?;
-        let mut met = Bits::with_len(message.bits);
+        self.records(message, &index(Some(self.set), message, parts)?, Bits::new(), depth)
+    }
+
+    /// The members whose records these are, each with a comma before it. `met` are fields that were written already.
+    pub(super) fn records(
+        &mut self,
+        message: &'w MessagePlan,
+        records: &[Record<'_>],
+        mut met: Bits,
+        depth: u32,
+    ) -> Written {
         for group in records.chunk_by(|a, b| a.id == b.id) {
             let Some(first) = group.first() else {
                 continue;

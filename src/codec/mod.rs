@@ -12,6 +12,7 @@ mod bits;
 mod careful;
 mod compile;
 mod declared;
+mod digits;
 mod error;
 mod features;
 mod indent;

@@ -42,7 +42,7 @@ pub fn read_field(
 ) -> Result<(), ReadError> {
     read(plan, json, splice, options, out, |reader| {
         let message = reader.set.get(plan.id);
-        let mut met = Bits::with_len(message.bits);
+        let mut met = Bits::new();
         met.insert(field.0);
         let leaves = splice.root();
         reader.member(message, field, &mut met, leaves, options.depth)?;
@@ -54,7 +54,7 @@ pub fn read_field(
 /// [`check_complete`].
 pub fn write_splice(plan: &Plan, splice: &Splice, out: &mut Vec<u8>) {
     let message = plan.inner();
-    write_leaves(&plan.set, message, splice.root(), Bits::with_len(message.bits), false, out);
+    write_leaves(&plan.set, message, splice.root(), Bits::new(), false, out);
 }
 
 /// What both entry points share: the check for UTF-8, the end of the text, and the finished error.
@@ -156,7 +156,7 @@ impl<'r, 'j> Reader<'r, 'j> {
     ) -> Outcome {
         let depth = self.deeper(depth)?;
         self.lex.open(b'{')?;
-        let mut met = Bits::with_len(message.bits);
+        let mut met = Bits::new();
         if !self.lex.take(b'}') {
             let mut guess = message.first;
             loop {

@@ -162,6 +162,16 @@ impl<'a> Wire<'a> {
     }
 
     #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    #[inline]
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, WireErrorKind> {
         match *self.rest {
             [byte, ref rest @ ..] if byte < 0x80 => {
@@ -176,6 +186,7 @@ impl<'a> Wire<'a> {
         }
     }
 
+    #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, WireErrorKind> {
         let mut value = 0u64;
         for (index, &byte) in self.rest.iter().take(10).enumerate() {
@@ -192,14 +203,27 @@ impl<'a> Wire<'a> {
     }
 
     /// A field number and a wire type.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tag(&mut self) -> Result<(u32, u8), WireErrorKind> {
-        let tag = u32::try_from(self.varint()?).map_err(|_| WireErrorKind::Tag)?;
-        let (number, wire_type) = (tag >> 3, (tag & 7) as u8);
+        let (number, wire_type) = self.any_tag()?;
         if number == 0 || wire_type > FIXED32 {
             return Err(WireErrorKind::Tag);
         }
         Ok((number, wire_type))
+    }
+
+    /// A field number and a wire type, which may be none that there is.
+    #[inline(always)]
+    pub(crate) fn any_tag(&mut self) -> Result<(u32, u8), WireErrorKind> {
+        let tag = u32::try_from(self.varint()?).map_err(|_| WireErrorKind::Tag)?;
+        Ok((tag >> 3, (tag & 7) as u8))
+    }
+
+    /// Passes over a record.
+    #[inline(never)]
+    pub(crate) fn skip(&mut self) -> Result<(), WireErrorKind> {
+        let (number, wire_type) = self.tag()?;
+        self.value(number, wire_type).map(|_| ())
     }
 
     /// Takes `tag` if it comes next.
@@ -233,6 +257,20 @@ impl<'a> Wire<'a> {
         let (bytes, rest) = self.rest.split_at_checked(len).ok_or(WireErrorKind::Truncated)?;
         self.rest = rest;
         Ok(bytes)
+    }
+
+    /// The contents of a short length-delimited value that comes next, and what is behind it up to 32 bytes: copies and
+    /// comparisons of fixed length are cheap. `None` where it is longer, or where there are not so many bytes.
+    #[inline(always)]
+    pub(crate) fn short(&mut self) -> Option<(&'a [u8; 32], usize)> {
+        let (&len, behind) = self.rest.split_first()?;
+        let len = usize::from(len);
+        let window = behind.first_chunk::<32>()?;
+        if len > window.len() {
+            return None;
+        }
+        self.rest = behind.get(len..)?;
+        Some((window, len))
     }
 
     /// The value after a tag. For a length-delimited value or a group, its contents; else its own bytes.
@@ -279,12 +317,11 @@ impl<'a> Wire<'a> {
     /// Whether the value that comes next is zero, or empty, so that a field without presence counts as unset.
     #[inline]
     pub(crate) fn at_default(&self, wire_type: u8) -> bool {
-        let zeros = match wire_type {
-            FIXED64 => 8,
-            FIXED32 => 4,
-            _ => 1,
-        };
-        self.rest.get(..zeros).is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0))
+        match wire_type {
+            FIXED64 => self.rest.first_chunk() == Some(&[0; 8]),
+            FIXED32 => self.rest.first_chunk() == Some(&[0; 4]),
+            _ => self.rest.first() == Some(&0),
+        }
     }
 }
 

@@ -102,6 +102,19 @@ impl<'w> Writer<'w> {
         }
     }
 
+    /// A message that the wire does not split.
+    fn whole_message(&mut self, id: MessageId, contents: &[u8], depth: u32) -> Written {
+        let message = self.set.get(id);
+        if self.careful || message.well_known.is_some() {
+            return self.message(id, &[contents], depth);
+        }
+        let depth = depth.checked_sub(1).ok_or(WireErrorKind::Depth)?;
+        let start = self.out.len();
+        self.members_in_order(message, Wire::new(contents), depth)?;
+        self.close(start, b'{', b'}');
+        Ok(())
+    }
+
     /// The members of an object, each with a comma before it.
     pub(super) fn members(&mut self, message: &'w MessagePlan, parts: &[&[u8]], depth: u32) -> Written {
         match parts {
@@ -126,18 +139,20 @@ impl<'w> Writer<'w> {
         if message.message_set {
             return Err(Stop::Careful);
         }
-        let mut met = Bits::with_len(message.bits);
+        let mut met = Bits::new();
         while !wire.is_empty() {
-            let (number, wire_type) = wire.tag()?;
-            let Some(id) = message.by_number(number) else {
-                wire.value(number, wire_type)?;
+            let start = wire;
+            let (number, wire_type) = wire.any_tag()?;
+            let Some(field) = message.by_number(number).map(|id| message.field(id)) else {
+                wire = start;
+                wire.skip()?;
                 continue;
             };
-            let field = message.field(id);
-            let run = wire_type == LEN && field.shape != Shape::Single && field.packable();
-            if wire_type != field.wire_type && !run {
+            let run = wire_type != field.wire_type;
+            if run && !(wire_type == LEN && field.shape != Shape::Single && field.packable()) {
                 // Not this field, whatever its number says.
-                wire.value(number, wire_type)?;
+                wire = start;
+                wire.skip()?;
                 continue;
             }
             if !met.insert(field.slot) {
@@ -186,12 +201,12 @@ impl<'w> Writer<'w> {
     }
 
     /// One value, its tag taken.
-    #[inline]
+    #[inline(always)]
     fn single(&mut self, field: &FieldPlan, wire: &mut Wire<'_>, depth: u32) -> Written {
         match field.kind {
-            Kind::String => self.string(wire.bytes()?, field.utf8)?,
+            Kind::String => self.next_string(wire, field.utf8)?,
             Kind::Bytes => self.base64(wire.bytes()?),
-            Kind::Message(id) => self.message(id, &[wire.bytes()?], depth)?,
+            Kind::Message(id) => self.whole_message(id, wire.bytes()?, depth)?,
             Kind::Group(id) => {
                 let contents = wire.value(field.number, field.wire_type)?;
                 self.message(id, &[contents], depth)?;
@@ -255,6 +270,14 @@ impl<'w> Writer<'w> {
     /// The elements of a packed list, each with a comma before it.
     pub(super) fn packed(&mut self, field: &FieldPlan, run: &[u8]) -> Written {
         let mut run = Wire::new(run);
+        if field.kind == Kind::Int32 {
+            // Most lists of numbers.
+            while !run.is_empty() {
+                self.out.push(b',');
+                self.int32(&mut run)?;
+            }
+            return Ok(());
+        }
         while !run.is_empty() {
             let comma = self.out.len();
             self.out.push(b',');
@@ -278,7 +301,21 @@ impl<'w> Writer<'w> {
         let start = self.out.len();
         let mut keys = KeySet::default();
         loop {
-            let mut entry = Wire::new(wire.bytes()?);
+            let contents = wire.bytes()?;
+            if let Some((key, mut value)) = usual_entry(key_field, value_field, contents) {
+                if !keys.insert(MapKey::from_wire(key_field.kind, key)?) {
+                    return Err(Stop::Careful);
+                }
+                self.map_entry(key_field, key, |writer| writer.single(value_field, &mut value, depth))?;
+                if !value.is_empty() {
+                    return Err(Stop::Careful);
+                }
+                if !wire.take(field.tag) {
+                    break;
+                }
+                continue;
+            }
+            let mut entry = Wire::new(contents);
             let (mut key, mut value) = (None, None);
             while !entry.is_empty() {
                 let (number, wire_type) = entry.tag()?;
@@ -354,4 +391,14 @@ impl<'w> Writer<'w> {
         }
         Ok(())
     }
+}
+
+/// The key of a map's entry, and where its value is read, if the entry is as encoders write it: key, value.
+fn usual_entry<'a>(key: &FieldPlan, value: &FieldPlan, contents: &'a [u8]) -> Option<(&'a [u8], Wire<'a>)> {
+    let mut entry = Wire::new(contents);
+    if !entry.take(key.tag) {
+        return None;
+    }
+    let contents = entry.value(key.number, key.wire_type).ok()?;
+    entry.take(value.tag).then_some((contents, entry))
 }

@@ -1,27 +1,27 @@
 //! Scalars as JSON: numbers, strings, base64, enum names, and map keys, which are always strings.
 
 use super::base64;
+use super::digits::{push_front, push_unsigned};
 use super::error::WireErrorKind;
-use super::scan::{plain_ascii_len, push_escaped};
+use super::scan::{is_plain_ascii, push_escaped, push_escaped_ascii, push_plain_ascii};
 use super::tables::{EnumId, FieldPlan, Kind};
 use super::wire::{Wire, unzigzag32, unzigzag64};
 use super::write::Writer;
 
 impl Writer<'_> {
     /// A varint or fixed number. An unknown number of a closed enum writes nothing.
-    #[inline]
     pub(super) fn number(&mut self, kind: Kind, wire: &mut Wire<'_>) -> Result<(), WireErrorKind> {
         match kind {
-            Kind::Int32 => self.integer(wire.varint()? as i32),
-            Kind::Uint32 => self.integer(wire.varint()? as u32),
-            Kind::Sint32 => self.integer(unzigzag32(wire.varint()? as u32)),
-            Kind::Fixed32 => self.integer(u32::from_le_bytes(wire.fixed32()?)),
-            Kind::Sfixed32 => self.integer(i32::from_le_bytes(wire.fixed32()?)),
-            Kind::Int64 => self.long(wire.varint()? as i64),
-            Kind::Uint64 => self.long(wire.varint()?),
-            Kind::Sint64 => self.long(unzigzag64(wire.varint()?)),
-            Kind::Fixed64 => self.long(u64::from_le_bytes(wire.fixed64()?)),
-            Kind::Sfixed64 => self.long(i64::from_le_bytes(wire.fixed64()?)),
+            Kind::Int32 => self.int32(wire)?,
+            Kind::Uint32 => self.integer((wire.varint()? as u32).into(), false),
+            Kind::Sint32 => self.integer(unzigzag32(wire.varint()? as u32).into(), false),
+            Kind::Fixed32 => self.integer(u32::from_le_bytes(wire.fixed32()?).into(), false),
+            Kind::Sfixed32 => self.integer(i32::from_le_bytes(wire.fixed32()?).into(), false),
+            Kind::Int64 => self.integer((wire.varint()? as i64).into(), true),
+            Kind::Uint64 => self.integer(wire.varint()?.into(), true),
+            Kind::Sint64 => self.integer(unzigzag64(wire.varint()?).into(), true),
+            Kind::Fixed64 => self.integer(u64::from_le_bytes(wire.fixed64()?).into(), true),
+            Kind::Sfixed64 => self.integer(i64::from_le_bytes(wire.fixed64()?).into(), true),
             Kind::Float => {
                 let value = f32::from_le_bytes(wire.fixed32()?);
                 match not_a_number(f64::from(value)) {
@@ -46,19 +46,24 @@ impl Writer<'_> {
         Ok(())
     }
 
-    #[inline]
-    fn integer(&mut self, value: impl itoa::Integer) {
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    #[inline(always)]
+    pub(super) fn int32(&mut self, wire: &mut Wire<'_>) -> Result<(), WireErrorKind> {
+        self.integer((wire.varint()? as i32).into(), false);
+        Ok(())
     }
 
-    /// A 64-bit integer: a string, as JSON numbers are doubles for many readers.
+    /// An integer. One of 64 bits is a string, as JSON numbers are doubles for many readers.
     #[inline]
-    fn long(&mut self, value: impl itoa::Integer) {
-        if self.style.int64_numbers {
-            self.integer(value);
-        } else {
+    fn integer(&mut self, value: Integer, is_long: bool) {
+        let quoted = is_long && !self.style.int64_numbers;
+        if quoted {
             self.out.push(b'"');
-            self.integer(value);
+        }
+        if value.negative {
+            self.out.push(b'-');
+        }
+        push_unsigned(self.out, value.magnitude);
+        if quoted {
             self.out.push(b'"');
         }
     }
@@ -76,26 +81,46 @@ impl Writer<'_> {
             None if plan.closed => {}
             Some(_) if plan.null_value => self.out.extend_from_slice(b"null"),
             Some(name) if !self.style.enum_numbers => self.out.extend_from_slice(name),
-            Some(_) | None => self.integer(number),
+            Some(_) | None => self.integer(number.into(), false),
         }
     }
 
     /// A string. What is not UTF-8 is an error, or replaced where the schema does not promise UTF-8 (proto2).
-    #[inline]
     pub(super) fn string(&mut self, text: &[u8], utf8: bool) -> Result<(), WireErrorKind> {
-        self.out.reserve(text.len() + 2);
         self.out.push(b'"');
-        if plain_ascii_len(text) == text.len() {
-            self.out.extend_from_slice(text);
-        } else {
-            match simdutf8::basic::from_utf8(text) {
-                Ok(text) => push_escaped(self.out, text.as_bytes()),
-                Err(_) if utf8 => return Err(WireErrorKind::Utf8),
-                Err(_) => push_escaped(self.out, String::from_utf8_lossy(text).as_bytes()),
-            }
+        if !push_plain_ascii(self.out, text) {
+            self.careful_string(text, utf8)?;
         }
         self.out.push(b'"');
         Ok(())
+    }
+
+    #[inline(never)]
+    fn careful_string(&mut self, text: &[u8], utf8: bool) -> Result<(), WireErrorKind> {
+        let rest = push_escaped_ascii(self.out, text);
+        if !rest.is_empty() {
+            match simdutf8::basic::from_utf8(rest) {
+                Ok(rest) => push_escaped(self.out, rest.as_bytes()),
+                Err(_) if utf8 => return Err(WireErrorKind::Utf8),
+                Err(_) => push_escaped(self.out, String::from_utf8_lossy(rest).as_bytes()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The string that comes next on the wire.
+    #[inline(always)]
+    pub(super) fn next_string(&mut self, wire: &mut Wire<'_>, utf8: bool) -> Result<(), WireErrorKind> {
+        if let Some((window, len)) = wire.short() {
+            if is_plain_ascii(window, len) {
+                self.out.push(b'"');
+                push_front(self.out, window, len);
+                self.out.push(b'"');
+                return Ok(());
+            }
+            return self.string(window.get(..len).unwrap_or_default(), utf8);
+        }
+        self.string(wire.bytes()?, utf8)
     }
 
     pub(super) fn base64(&mut self, bytes: &[u8]) {
@@ -117,6 +142,40 @@ impl Writer<'_> {
         self.style = style;
         self.out.push(b'"');
         written
+    }
+}
+
+/// An integer of any type.
+struct Integer {
+    negative: bool,
+    magnitude: u64,
+}
+
+impl From<i64> for Integer {
+    #[inline]
+    fn from(value: i64) -> Self {
+        Self { negative: value < 0, magnitude: value.unsigned_abs() }
+    }
+}
+
+impl From<u64> for Integer {
+    #[inline]
+    fn from(value: u64) -> Self {
+        Self { negative: false, magnitude: value }
+    }
+}
+
+impl From<i32> for Integer {
+    #[inline]
+    fn from(value: i32) -> Self {
+        i64::from(value).into()
+    }
+}
+
+impl From<u32> for Integer {
+    #[inline]
+    fn from(value: u32) -> Self {
+        u64::from(value).into()
     }
 }
 

@@ -39,8 +39,11 @@ fn push_paths(text: &[u8], out: &mut Vec<u8>, allowed: impl Fn(u8) -> bool) -> O
 
 /// Appends one path in lowerCamelCase; `None` if it would not come back the same.
 pub(crate) fn push_json_path(path: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'.');
+    let (plain, rest) = path.split_at(path.iter().position(|byte| !plain(byte)).unwrap_or(path.len()));
+    out.extend_from_slice(plain);
     let mut raise = false;
-    for &byte in path {
+    for &byte in rest {
         match byte {
             b'_' if raise => return None,
             b'_' => raise = true,

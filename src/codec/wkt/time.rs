@@ -1,6 +1,8 @@
 //! Timestamp and Duration as text: RFC 3339, and seconds with an `s`. Ranges as in the comments of
 //! `google/protobuf/timestamp.proto` and `google/protobuf/duration.proto`.
 
+use super::super::digits::{padded, push_front, push_unsigned};
+
 /// 0001-01-01T00:00:00Z
 const TIMESTAMP_MIN: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z
@@ -105,31 +107,21 @@ pub(crate) fn parse_timestamp(text: &[u8]) -> Option<(i64, i32)> {
     (valid && (TIMESTAMP_MIN..=TIMESTAMP_MAX).contains(&seconds)).then_some((seconds, nanos))
 }
 
-/// Two digits.
-fn push_two(out: &mut Vec<u8>, value: i64) {
-    out.extend_from_slice(&[b'0' + (value / 10 % 10) as u8, b'0' + (value % 10) as u8]);
-}
-
 /// `.` and 3, 6 or 9 digits; nothing for zero.
 fn push_fraction(out: &mut Vec<u8>, nanos: u32) {
     if nanos == 0 {
         return;
     }
-    out.push(b'.');
-    let mut digits = [0u8; 9];
-    let mut rest = nanos;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
+    let [a, b, c, d, e, f, g, h] = padded(nanos / 10);
+    let digits = [b'.', a, b, c, d, e, f, g, h, b'0' + (nanos % 10) as u8];
     let len = if nanos.is_multiple_of(1_000_000) {
-        3
+        4
     } else if nanos.is_multiple_of(1000) {
-        6
+        7
     } else {
-        9
+        10
     };
-    out.extend_from_slice(&digits[..len]);
+    push_front(out, &digits, len);
 }
 
 /// Appends an RFC 3339 timestamp in UTC, without quotes; `None` if out of range.
@@ -138,19 +130,12 @@ pub(crate) fn push_timestamp(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> Opt
         return None;
     }
     let (year, month, day) = date_from_days(seconds.div_euclid(86_400));
-    let time = seconds.rem_euclid(86_400);
-    push_two(out, year / 100);
-    push_two(out, year % 100);
-    out.push(b'-');
-    push_two(out, month);
-    out.push(b'-');
-    push_two(out, day);
-    out.push(b'T');
-    push_two(out, time / 3600);
-    out.push(b':');
-    push_two(out, time / 60 % 60);
-    out.push(b':');
-    push_two(out, time % 60);
+    let time = seconds.rem_euclid(86_400) as u32;
+    let [y0, y1, y2, y3, m0, m1, d0, d1] = padded((year * 10_000 + month * 100 + day) as u32);
+    let [_, _, h0, h1, n0, n1, s0, s1] = padded(time / 3600 * 10_000 + time / 60 % 60 * 100 + time % 60);
+    out.extend_from_slice(&[
+        y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1,
+    ]);
     push_fraction(out, nanos.unsigned_abs());
     out.push(b'Z');
     Some(())
@@ -187,7 +172,7 @@ pub(crate) fn push_duration(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> Opti
     if seconds < 0 || nanos < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    push_unsigned(out, whole);
     push_fraction(out, nanos.unsigned_abs());
     out.push(b's');
     Some(())

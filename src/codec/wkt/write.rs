@@ -43,14 +43,18 @@ impl<'w> Writer<'w> {
         wrong: WireErrorKind,
     ) -> Written {
         let (mut seconds, mut nanos) = (0, 0);
-        each_record(parts, |number, wire_type, contents| {
-            match (number, wire_type) {
-                (1, VARINT) => seconds = Wire::new(contents).varint()? as i64,
-                (2, VARINT) => nanos = Wire::new(contents).varint()? as i32,
-                _ => {}
+        for part in parts {
+            let mut wire = Wire::new(part);
+            while !wire.is_empty() {
+                match wire.tag()? {
+                    (1, VARINT) => seconds = wire.varint()? as i64,
+                    (2, VARINT) => nanos = wire.varint()? as i32,
+                    (number, wire_type) => {
+                        wire.value(number, wire_type)?;
+                    }
+                }
             }
-            Ok(())
-        })?;
+        }
         self.out.push(b'"');
         push(self.out, seconds, nanos).ok_or(wrong)?;
         self.out.push(b'"');
@@ -61,7 +65,9 @@ impl<'w> Writer<'w> {
         let start = self.out.len();
         each_record(parts, |number, wire_type, path| {
             if (number, wire_type) == (1, LEN) {
-                simdutf8::basic::from_utf8(path).map_err(|_| WireErrorKind::Utf8)?;
+                if !path.is_ascii() {
+                    simdutf8::basic::from_utf8(path).map_err(|_| WireErrorKind::Utf8)?;
+                }
                 self.out.push(b',');
                 push_json_path(path, self.out).ok_or(WireErrorKind::FieldMask)?;
             }
