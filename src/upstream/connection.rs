@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -25,6 +25,9 @@ use crate::fault::{Fault, Kind};
 /// reads slowly never takes the window of another one. What one stream may have is its [`Purpose`]'s to say.
 const CONNECTION_WINDOW: u32 = i32::MAX as u32;
 const MAX_FRAME: u32 = 1 << 20;
+/// What is read from a socket at once. h2 asks for 8 KiB, which is a system call for every few messages of a stream;
+/// for a large frame it asks for all of it, and then nothing is copied.
+const READ_AHEAD: usize = 64 << 10;
 /// Details of a status travel in headers; the default of 16 KiB is soon full.
 const MAX_HEADER_LIST: u32 = 256 << 10;
 /// How many calls that we gave up are remembered, so that their late frames are known for what they are.
@@ -254,7 +257,7 @@ where
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         .reset_stream_duration(Duration::from_secs(5))
         .enable_push(false)
-        .handshake(stream)
+        .handshake(BufReader::with_capacity(READ_AHEAD, stream))
         .await?;
     Ok((send, Box::pin(connection)))
 }
