@@ -280,6 +280,12 @@ pub struct WireError {
     pub kind: WireErrorKind,
 }
 
+impl From<WireErrorKind> for WireError {
+    fn from(kind: WireErrorKind) -> Self {
+        Self { kind }
+    }
+}
+
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.texts().1)

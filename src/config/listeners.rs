@@ -59,7 +59,8 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     let address = address.and_then(|value| value.parse(|text| free_address(text, others)));
     let tls = map.get("tls").and_then(|value| tls::listener(&value));
     let mut json = JsonStyle::default();
-    map.map("json", |map| read_json(map, &mut json));
+    let mut stream_above = Some(ListenerSettings::STREAM_ABOVE);
+    map.map("json", |map| read_json(map, &mut json, &mut stream_above));
     let mut errors = ErrorForm::default();
     map.set("errors", &mut errors, error_form);
     let mut request = RequestRules::default();
@@ -78,6 +79,7 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
         address: address?,
         tls,
         json,
+        stream_above,
         errors,
         request,
         unpacking,
@@ -99,7 +101,7 @@ pub fn error_form(text: &str) -> Result<ErrorForm, Wrong> {
     values::choice(text, &table)
 }
 
-fn read_json(map: &mut Map<'_>, json: &mut JsonStyle) {
+fn read_json(map: &mut Map<'_>, json: &mut JsonStyle, stream_above: &mut Option<usize>) {
     map.set("defaults", &mut json.defaults, |text| values::choice(text, &[("omit", false), ("print", true)]));
     map.set("names", &mut json.proto_names, |text| values::choice(text, &[("json", false), ("proto", true)]));
     map.set("enums", &mut json.enum_numbers, |text| {
@@ -107,6 +109,10 @@ fn read_json(map: &mut Map<'_>, json: &mut JsonStyle) {
     });
     map.set("int64", &mut json.int64_numbers, |text| {
         values::choice(text, &[("strings", false), ("numbers", true)])
+    });
+    map.set("stream_above", stream_above, |text| match text {
+        "off" => Ok(None),
+        _ => size(text).map(Some),
     });
 }
 

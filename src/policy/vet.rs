@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::admit::Admitted;
 use super::call::Method;
 use crate::fault::Fault;
-use crate::upstream::{Incoming, Outgoing, Replies, Sender, UnaryReply};
+use crate::upstream::{Incoming, Outgoing, Replies, Reply, Sender};
 
 /// A call whose message may be sent.
 pub struct Cleared {
@@ -25,7 +25,7 @@ impl Cleared {
         Self { method: call.resolved.method, deadline: call.deadline }
     }
 
-    /// Calls the method at its upstream.
+    /// Calls the method at its upstream. A reply of more than `whole` bytes is given as soon as it is known to be one.
     ///
     /// # Errors
     /// The backend's status, or what kept it from giving one.
@@ -35,9 +35,10 @@ impl Cleared {
         headers: HeaderMap,
         message: Bytes,
         max_reply: usize,
-    ) -> Result<UnaryReply, Fault> {
+        whole: usize,
+    ) -> Result<Reply, Fault> {
         let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
-        self.method.upstream.unary(worker, call, message).await
+        self.method.upstream.unary(worker, call, message, whole).await
     }
 
     /// Begins a call of a streaming method at its upstream.

@@ -20,6 +20,8 @@ pub struct ListenerSettings {
     pub tls: Option<ListenerTls>,
     /// How replies are printed.
     pub json: JsonStyle,
+    /// Replies of more bytes than this are answered while they arrive; none are without it.
+    pub stream_above: Option<usize>,
     /// The form of error bodies in REST.
     pub errors: ErrorForm,
     /// How REST requests are read.
@@ -36,6 +38,10 @@ pub struct ListenerSettings {
 }
 
 impl ListenerSettings {
+    /// The default of `stream_above`. Below it the first byte comes hardly later if all bytes are waited for, and the
+    /// answer has its length and a status that holds.
+    pub(crate) const STREAM_ABOVE: usize = 256 << 10;
+
     #[must_use]
     pub fn new(name: impl Into<String>, address: SocketAddr) -> Self {
         Self {
@@ -43,6 +49,7 @@ impl ListenerSettings {
             address,
             tls: None,
             json: JsonStyle::default(),
+            stream_above: Some(Self::STREAM_ABOVE),
             errors: ErrorForm::default(),
             request: RequestRules::default(),
             streams: StreamSettings::default(),

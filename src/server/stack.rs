@@ -53,6 +53,7 @@ impl Shared {
         let rest = RestSettings {
             request: settings.request.clone(),
             json: settings.json,
+            stream_above: settings.stream_above,
             streams: settings.streams,
             unpacking: settings.unpacking,
             max_reply: settings.limits.message,

@@ -25,7 +25,7 @@ pub use input::{Built, Input};
 pub use mask::MaskRule;
 pub use parameters::wishes_of;
 pub use raw::{HttpBody, is_raw, raw_reply};
-pub use reply::{reply_json, write_reply};
+pub use reply::{JsonPieces, reply_json, write_reply};
 pub use request::{Maker, Url};
 pub use settings::{QueryIntoBody, RequestRules, UnexpectedBody};
 pub use wishes::Wishes;

@@ -1,10 +1,11 @@
 //! A reply's message into JSON.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::binding::Binding;
 use super::wishes::Wishes;
-use crate::codec::{self, JsonStyle, WireError};
+use crate::codec::{self, JsonStyle, PieceWriter, WireError};
 use crate::fault::{Code, Fault};
 
 /// The JSON of a reply to a call of `binding`, or of its one field that is the answer, as the client wishes it.
@@ -34,8 +35,8 @@ pub fn write_reply(
     wishes: &Wishes,
     out: &mut Vec<u8>,
 ) -> Result<(), Fault> {
-    let style = JsonStyle { enum_numbers: style.enum_numbers || wishes.enum_numbers, ..style };
-    if wishes.fields.is_none() && !wishes.pretty {
+    let style = wishes.style(style);
+    if wishes.are_plain() {
         return write(binding, message, style, out);
     }
     let mut json = Vec::new();
@@ -69,6 +70,51 @@ fn unwritten(binding: &Binding, error: WireError) -> Fault {
     let what = "the backend's reply has a value that JSON can't express";
     Fault::broken_backend(Code::Internal, "REPLY_WITHOUT_JSON", what)
         .because(format!("{}: {error}", binding.output.full_name()))
+}
+
+/// [`reply_json`] of a large message, written while its bytes arrive.
+pub struct JsonPieces {
+    binding: Arc<Binding>,
+    writer: PieceWriter,
+}
+
+impl JsonPieces {
+    /// How many bytes of the message there must be to begin with, unless it has fewer.
+    pub const LOOK: usize = PieceWriter::LOOK;
+
+    /// Begins with the JSON of a reply of `length` bytes, of which `head` has come; all of it is still to be pushed.
+    /// `None` where this message, or this wish, needs all of the message at once.
+    #[must_use]
+    pub fn begin(
+        binding: &Arc<Binding>,
+        length: usize,
+        head: &[u8],
+        style: JsonStyle,
+        wishes: &Wishes,
+    ) -> Option<Self> {
+        if !wishes.are_plain() {
+            return None;
+        }
+        let style = wishes.style(style);
+        let writer = PieceWriter::begin(&binding.output, binding.response_body, style, length, head)?;
+        Some(Self { binding: Arc::clone(binding), writer })
+    }
+
+    /// Takes the next bytes of the message and appends to `out` what can be written by them.
+    ///
+    /// # Errors
+    /// A message that its own schema can't read is the backend's fault (INTERNAL).
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.writer.push(bytes, out).map_err(|error| unwritten(&self.binding, error))
+    }
+
+    /// Appends the end, once all of the message was pushed.
+    ///
+    /// # Errors
+    /// As [`JsonPieces::push`].
+    pub fn finish(self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.writer.finish(out).map_err(|error| unwritten(&self.binding, error))
+    }
 }
 
 fn unreadable(binding: &Binding, error: &dyn Display) -> Fault {

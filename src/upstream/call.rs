@@ -7,7 +7,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use http::HeaderMap;
 
-use super::frame::{Deframer, broken};
+use super::frame::{Deframer, Start, broken};
 use super::incoming::Incoming;
 use crate::fault::Fault;
 
@@ -74,6 +74,22 @@ pub struct UnaryReply {
     pub trailers: HeaderMap,
 }
 
+/// A reply of one message.
+pub enum Reply {
+    Whole(UnaryReply),
+    Large(LargeReply),
+}
+
+/// A reply whose message is on its way still.
+pub struct LargeReply {
+    /// Initial metadata, as the backend sent it.
+    pub headers: HeaderMap,
+    /// Bytes of the message.
+    pub length: usize,
+    /// The message comes by [`Replies::poll_part`].
+    pub replies: Replies,
+}
+
 /// The reply's messages, one after the other. Dropping it before its end abandons the call.
 pub struct Replies {
     reply: Incoming,
@@ -124,24 +140,85 @@ impl Replies {
                 Ok(None) => {}
                 Err(fault) => return Poll::Ready(Some(Err(fault))),
             }
-            match ready!(self.reply.poll_data(cx)) {
-                Some(Ok(data)) => self.deframer.push(data),
-                Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
-                None => break,
+            if !ready!(self.poll_more(cx))? {
+                return self.poll_end(cx);
             }
         }
-        let trailers = match ready!(self.reply.poll_trailers(cx)) {
-            Ok(trailers) => trailers,
-            Err(fault) => return Poll::Ready(Some(Err(fault))),
-        };
-        Poll::Ready(match self.reply.ending(trailers.as_ref()) {
-            Ok(()) if !self.deframer.is_empty() => Some(Err(broken("a truncated message"))),
-            Ok(()) => {
-                self.trailers = trailers.unwrap_or_default();
-                None
+    }
+
+    /// Takes more data in; false where there is no more.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
+        let more = ready!(self.reply.poll_data(cx)).transpose()?;
+        let there_is = more.is_some();
+        if let Some(data) = more {
+            self.deframer.push(data);
+        }
+        Poll::Ready(Ok(there_is))
+    }
+
+    /// The backend's status behind all data, if it isn't OK.
+    fn poll_end<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Fault>>> {
+        let trailers = ready!(self.reply.poll_trailers(cx))?;
+        self.reply.ending(trailers.as_ref())?;
+        if self.deframer.is_open() || !self.deframer.is_empty() {
+            return Poll::Ready(Some(Err(broken("a truncated message"))));
+        }
+        self.trailers = trailers.unwrap_or_default();
+        Poll::Ready(None)
+    }
+
+    /// The reply of a call that has one message: as a whole, or opened if the message has more than `above` bytes.
+    ///
+    /// # Errors
+    /// The backend's status, what kept it from giving one, or another number of messages.
+    pub async fn only_or_large(mut self, above: usize) -> Result<Reply, Fault> {
+        let headers = self.head().await?;
+        match poll_fn(|cx| self.poll_start(above, cx)).await {
+            Ok(Start::Large(length)) => Ok(Reply::Large(LargeReply { headers, length, replies: self })),
+            Ok(Start::Unknown | Start::Small) => self.only_behind(headers).await.map(Reply::Whole),
+            Err(fault) => Err(fault.with_backend_headers(headers)),
+        }
+    }
+
+    fn poll_start(&mut self, above: usize, cx: &mut Context<'_>) -> Poll<Result<Start, Fault>> {
+        loop {
+            match self.deframer.start(above)? {
+                Start::Unknown => {}
+                known @ (Start::Small | Start::Large(_)) => return Poll::Ready(Ok(known)),
             }
-            Err(fault) => Some(Err(fault)),
-        })
+            if !ready!(self.poll_more(cx))? {
+                return Poll::Ready(Ok(Start::Unknown));
+            }
+        }
+    }
+
+    /// The next bytes of a large message; `None` once it is whole and the backend has ended the call with OK.
+    ///
+    /// # Errors
+    /// As [`Replies::only`]. Nothing comes after an error.
+    pub fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        let polled = ready!(self.poll_next_part(cx));
+        if !matches!(polled, Some(Ok(_))) {
+            self.reply.close();
+        }
+        Poll::Ready(polled)
+    }
+
+    fn poll_next_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        if self.reply.is_over() {
+            return Poll::Ready(None);
+        }
+        loop {
+            if let Some(part) = self.deframer.part() {
+                return Poll::Ready(Some(Ok(part)));
+            }
+            if !self.deframer.is_empty() {
+                return Poll::Ready(Some(Err(broken("more than one message"))));
+            }
+            if !ready!(self.poll_more(cx))? {
+                return self.poll_end(cx);
+            }
+        }
     }
 
     /// The whole reply of a call that has one message.
@@ -150,6 +227,10 @@ impl Replies {
     /// The backend's status, what kept it from giving one, or another number of messages.
     pub async fn only(&mut self) -> Result<UnaryReply, Fault> {
         let headers = self.head().await?;
+        self.only_behind(headers).await
+    }
+
+    async fn only_behind(&mut self, headers: HeaderMap) -> Result<UnaryReply, Fault> {
         let message = match self.message().await {
             Ok(Some(message)) => message,
             Ok(None) => return Err(broken("OK without a message")),

@@ -8,7 +8,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 use tokio::time::Instant;
 
-use super::call::{Replies, Sender, UnaryReply};
+use super::call::{Replies, Reply, Sender};
 use super::connection::{Connection, Purpose, Target};
 use super::incoming::Incoming;
 use super::settings::UpstreamSettings;
@@ -141,15 +141,21 @@ impl Cluster {
         self.pools.iter().any(|pool| pool.unary.connections.iter().any(Connection::is_ready))
     }
 
-    /// Calls a unary method.
+    /// Calls a unary method. A reply of more than `whole` bytes is given as soon as it is known to be one.
     ///
     /// # Errors
     /// The backend's status, or what kept it from giving one.
-    pub async fn unary(&self, worker: usize, call: Outgoing, message: Bytes) -> Result<UnaryReply, Fault> {
+    pub async fn unary(
+        &self,
+        worker: usize,
+        call: Outgoing,
+        message: Bytes,
+        whole: usize,
+    ) -> Result<Reply, Fault> {
         let max_reply = call.max_reply;
         let (mut sender, reply) = self.open(Purpose::Unary, worker, call).await?;
         sender.send_last(message);
-        Replies::new(reply, max_reply).only().await
+        Replies::new(reply, max_reply).only_or_large(whole).await
     }
 
     /// Begins a call of a streaming method.
@@ -284,7 +290,7 @@ mod tests {
             max_reply: 1,
             deadline: None,
         };
-        let fault = clusters.only().unwrap().unary(0, call, Bytes::new()).await.unwrap_err();
+        let fault = clusters.only().unwrap().unary(0, call, Bytes::new(), 1).await.err().unwrap();
         assert_eq!(fault.code(), crate::fault::Code::Unavailable);
     }
 }

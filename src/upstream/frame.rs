@@ -37,11 +37,24 @@ pub(super) struct Deframer {
     piece: Bytes,
     /// A message that came in several pieces, up to now.
     partial: BytesMut,
+    /// How much of a message that is handed out in parts is still to come.
+    left: usize,
+}
+
+/// What a reply begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Too little to tell.
+    Unknown,
+    /// A message that is to be taken as a whole.
+    Small,
+    /// A message of so many bytes, which now comes by [`Deframer::part`].
+    Large(usize),
 }
 
 impl Deframer {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, piece: Bytes::new(), partial: BytesMut::new() }
+        Self { max, piece: Bytes::new(), partial: BytesMut::new(), left: 0 }
     }
 
     /// Adds data, once [`Deframer::next`] has said that it needs more.
@@ -82,6 +95,41 @@ impl Deframer {
         let mut frame = std::mem::take(&mut self.partial);
         frame.advance(FRAME_HEAD);
         Ok(Some(frame.freeze()))
+    }
+
+    /// Whether the next message has more than `above` bytes; such a one is opened.
+    ///
+    /// # Errors
+    /// As [`Deframer::next`].
+    pub(super) fn start(&mut self, above: usize) -> Result<Start, Fault> {
+        let straddles = !self.partial.is_empty();
+        if straddles {
+            self.fill(FRAME_HEAD);
+        }
+        let front = if straddles { &self.partial[..] } else { &self.piece };
+        let Some(length) = self.message_length(front)? else { return Ok(Start::Unknown) };
+        if length <= above {
+            return Ok(Start::Small);
+        }
+        if straddles {
+            self.partial = BytesMut::new();
+        } else {
+            self.piece.advance(FRAME_HEAD);
+        }
+        self.left = length;
+        Ok(Start::Large(length))
+    }
+
+    /// What there is of the message that is open.
+    pub(super) fn part(&mut self) -> Option<Bytes> {
+        let part = self.piece.split_to(self.left.min(self.piece.len()));
+        self.left -= part.len();
+        (!part.is_empty()).then_some(part)
+    }
+
+    /// Whether a message is open whose bytes have not all come.
+    pub(super) fn is_open(&self) -> bool {
+        self.left > 0
     }
 
     /// Whether all that came in belonged to whole messages.
@@ -261,6 +309,37 @@ mod tests {
         assert_eq!(FrameWalk::new(2).step(&frame(b"abc")), Walked::TooLarge(3));
         assert_eq!(FrameWalk::new(3).step(&frame(b"abc")), Walked::Fine);
         assert_eq!(FrameWalk::new(3).step(b"\x80\0\0\0\x01a"), Walked::BadFlag(0x80));
+    }
+
+    #[test]
+    fn a_large_message_comes_in_parts_wherever_the_data_is_cut() {
+        let input = [frame(b"a long message").as_ref(), b"tail"].concat();
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                let mut deframer = Deframer::new(1000);
+                let (mut opened, mut found) = (None, Vec::new());
+                for piece in [&input[..first], &input[first..second], &input[second..]] {
+                    deframer.push(Bytes::copy_from_slice(piece));
+                    if opened.is_none() {
+                        match deframer.start(13).unwrap() {
+                            Start::Unknown => continue,
+                            Start::Small => panic!("14 bytes are more than 13"),
+                            Start::Large(length) => opened = Some(length),
+                        }
+                    }
+                    while let Some(part) = deframer.part() {
+                        found.extend_from_slice(&part);
+                    }
+                }
+                assert_eq!(opened, Some(14), "cuts {first}, {second}");
+                assert_eq!(found, b"a long message", "cuts {first}, {second}");
+                assert!(!deframer.is_open() && !deframer.is_empty());
+            }
+        }
+        let mut deframer = Deframer::new(1000);
+        deframer.push(frame(b"a long message"));
+        assert_eq!(deframer.start(14).unwrap(), Start::Small);
+        assert_eq!(deframer.next().unwrap().unwrap(), b"a long message"[..]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod settings;
 mod status;
 mod tls;
 
-pub use call::{Closed, Replies, Sender, UnaryReply};
+pub use call::{Closed, LargeReply, Replies, Reply, Sender, UnaryReply};
 pub use cluster::{Cluster, Clusters, Outgoing};
 pub use frame::{FRAME_HEAD, FrameWalk, Walked, broken, finish_frame, start_frame};
 pub use incoming::Incoming;

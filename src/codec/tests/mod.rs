@@ -4,6 +4,7 @@ mod extensions;
 mod golden_read;
 mod golden_write;
 mod member_paths;
+mod pieces;
 mod random;
 mod select;
 mod splice;
@@ -122,6 +123,9 @@ message All {
   string renamed = 201 [json_name = "other \"name\""];
   int32 far_away = 536870911;
 }
+
+message Page { repeated string names = 1; int32 total = 2; }
+message Outer { Page page = 1; bool more = 2; }
 "#;
 
 const PROTO2: &str = r#"

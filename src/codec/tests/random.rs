@@ -140,7 +140,7 @@ fn kind_of(descriptor: &MessageDescriptor, field: &str) -> Kind {
     descriptor.get_field_by_name(field).unwrap().kind()
 }
 
-fn random_all(seed: u64) -> DynamicMessage {
+pub(super) fn random_all(seed: u64) -> DynamicMessage {
     message(&mut Dice(seed), &POOL.get_message_by_name("t.All").unwrap(), 4)
 }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
-use http::{Method as HttpMethod, Response};
+use http::request::Parts;
+use http::{Method as HttpMethod, Response, Version};
 use http_body::Body;
 
 use super::answer::{self, accepts_trailers, outgoing, wished_status};
 use super::framing::StreamForm;
+use super::large::{self, Begun};
 use super::{ErrorRenderer, media, stream};
 use crate::codec::JsonStyle;
 use crate::fault::Fault;
@@ -21,13 +23,15 @@ use crate::transcode::{
     Binding, BodyRule, Built, HttpBody, Maker, RequestRules, UnexpectedBody, Url, Wishes, raw_reply,
     reply_json,
 };
-use crate::upstream::UnaryReply;
+use crate::upstream::{self, UnaryReply};
 
 /// The choices of a listener about REST.
 #[derive(Debug, Clone)]
 pub struct RestSettings {
     pub request: RequestRules,
     pub json: JsonStyle,
+    /// Replies of more bytes than this are answered while they arrive; none are without it.
+    pub stream_above: Option<usize>,
     pub streams: StreamSettings,
     /// Whether compressed bodies are read.
     pub unpacking: Unpacking,
@@ -91,11 +95,34 @@ impl Exchange {
 
         let wants_trailers = accepts_trailers(&call.head.headers);
         let is_head = call.head.method == HttpMethod::HEAD;
+        let (whole, deadline) = (self.whole_up_to(&call.head, &bound.binding, &wishes), call.deadline);
         let headers = outgoing(std::mem::take(&mut call.head.headers), call.deadline)?;
         let reply = Cleared::without_rules(admitted)
-            .unary(self.worker, headers, message, self.settings.max_reply)
+            .unary(self.worker, headers, message, self.settings.max_reply, whole)
             .await?;
+        let reply = match reply {
+            upstream::Reply::Whole(reply) => reply,
+            // Boxed for the same reason.
+            upstream::Reply::Large(reply) => {
+                let begun = large::begin(&bound.binding, reply, self.settings.json, &wishes, deadline);
+                match Box::pin(begun).await? {
+                    Begun::Answer(response) => return Ok(response),
+                    Begun::Whole(reply) => reply,
+                }
+            }
+        };
         self.only_answer(&bound.binding, reply, &wishes, wants_trailers, is_head)
+    }
+
+    /// Up to which size a reply is waited for as a whole. All are where the answer needs all of them, and where it can't
+    /// be cut off or can't have trailers, because HTTP/1 would want their names, or an end, beforehand.
+    fn whole_up_to(&self, head: &Parts, binding: &Binding, wishes: &Wishes) -> usize {
+        let in_pieces = wishes.are_plain()
+            && !binding.raw_response
+            && head.method != HttpMethod::HEAD
+            && head.version > Version::HTTP_10
+            && !accepts_trailers(&head.headers);
+        self.settings.stream_above.filter(|_| in_pieces).unwrap_or(usize::MAX)
     }
 
     /// The one message of a call whose method takes one.

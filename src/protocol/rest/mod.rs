@@ -5,6 +5,7 @@ mod download;
 mod error;
 mod exchange;
 mod framing;
+mod large;
 mod media;
 mod stream;
 mod upload;
