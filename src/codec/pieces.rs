@@ -73,7 +73,11 @@ impl PieceWriter {
         let (mut id, mut head) = (plan.id, head.get(..Self::LOOK).unwrap_or(head));
         loop {
             let message = plan.set.get(id);
-            if message.well_known.is_some() || levels.len() == LEVELS {
+            if message.well_known.is_some() || message.message_set || levels.len() == LEVELS {
+                return None;
+            }
+            if message.may_lack {
+                // A message without its required fields is none, and only the whole of it tells.
                 return None;
             }
             let (number, contents) = last_record(head)?;
@@ -227,7 +231,7 @@ impl Level {
         let message = writer.set.get(self.message);
         let mut met = Bits::new();
         met.insert(message.field(self.way).slot);
-        writer.records(message, &index(message, &[&self.others])?, met, depth)
+        writer.records(message, &index(Some(writer.set), message, &[&self.others])?, met, depth)
     }
 }
 
