@@ -9,6 +9,7 @@ use crate::codec::{JsonStyle, Overrides, Unknown};
 use crate::fault::ErrorForm;
 use crate::protocol::compression::Unpacking;
 use crate::protocol::rest::{StreamForm, StreamSettings};
+use crate::protocol::websocket::WebSocketSettings;
 use crate::route::{Decoding, Plus};
 use crate::server::{Limits, ListenerSettings, Timeouts};
 use crate::transcode::{QueryIntoBody, RequestRules, UnexpectedBody};
@@ -73,6 +74,8 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     map.map("limits", |map| read_limits(map, &mut limits));
     let mut timeouts = Timeouts::default();
     map.map("timeouts", |map| read_timeouts(map, &mut timeouts));
+    let websocket =
+        map.get("websocket").map_or_else(|| Some(WebSocketSettings::default()), |value| websocket(&value));
     let cors = map.get("cors").and_then(|value| super::cors::read(&value));
     Some(ListenerSettings {
         name,
@@ -86,6 +89,7 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
         packing,
         streams,
         cors,
+        websocket,
         limits,
         timeouts,
     })
@@ -114,6 +118,21 @@ fn read_json(map: &mut Map<'_>, json: &mut JsonStyle, stream_above: &mut Option<
         "off" => Ok(None),
         _ => size(text).map(Some),
     });
+}
+
+/// `off`, or a map of choices.
+fn websocket(value: &Value<'_>) -> Option<WebSocketSettings> {
+    if !value.is_map() {
+        let off =
+            value.parse(|text| values::choice(text, &[("off", ()), ("on", ())]).map(|()| text == "off"));
+        return (off == Some(false)).then(WebSocketSettings::default);
+    }
+    let mut settings = WebSocketSettings::default();
+    value.map(|map| {
+        map.set("ping", &mut settings.ping, values::duration);
+        map.set("idle", &mut settings.idle, values::duration);
+    });
+    Some(settings)
 }
 
 fn read_streams(map: &mut Map<'_>, streams: &mut StreamSettings) {

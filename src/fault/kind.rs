@@ -21,6 +21,8 @@ pub enum Kind {
     UrlTooLong,
     /// The request's body has a content type that the binding doesn't take.
     MediaType,
+    /// The page that asks for a WebSocket is of an origin that may not.
+    ForeignOrigin,
     /// The client did not finish its request.
     Incomplete,
     /// The client did not send its body in time.
@@ -31,6 +33,8 @@ pub enum Kind {
     Unreachable,
     /// The connection to the backend was lost in the middle of the call.
     Lost,
+    /// The gateway stops, and ends what has no end of its own.
+    Stopping,
     /// The backend broke the rules of HTTP/2, gRPC or its own schema; the fault's own code counts.
     BadReply,
     /// The backend's message is over its limit.
@@ -51,7 +55,8 @@ impl Kind {
             Self::TooLarge | Self::ReplyTooLarge => Code::ResourceExhausted,
             Self::Incomplete => Code::Cancelled,
             Self::SlowClient | Self::Deadline => Code::DeadlineExceeded,
-            Self::Unreachable | Self::Lost => Code::Unavailable,
+            Self::ForeignOrigin => Code::PermissionDenied,
+            Self::Unreachable | Self::Lost | Self::Stopping => Code::Unavailable,
             Self::BadReply | Self::Bug => Code::Internal,
         }
     }
@@ -67,8 +72,10 @@ impl Kind {
             | Self::TooLarge
             | Self::UrlTooLong
             | Self::MediaType
+            | Self::ForeignOrigin
             | Self::Incomplete
             | Self::SlowClient
+            | Self::Stopping
             | Self::Deadline
             | Self::Unreachable
             | Self::Lost
@@ -92,6 +99,8 @@ impl Kind {
             Self::Backend
             | Self::NoRoute
             | Self::BadRequest
+            | Self::ForeignOrigin
+            | Self::Stopping
             | Self::Deadline
             | Self::Unreachable
             | Self::Lost
@@ -110,9 +119,10 @@ impl Kind {
             | Self::TooLarge
             | Self::UrlTooLong
             | Self::MediaType
+            | Self::ForeignOrigin
             | Self::Incomplete
             | Self::SlowClient => Origin::Client,
-            Self::Bug => Origin::Gateway,
+            Self::Bug | Self::Stopping => Origin::Gateway,
             Self::Backend
             | Self::Deadline
             | Self::Unreachable

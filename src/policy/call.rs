@@ -51,6 +51,8 @@ pub enum Protocol {
     Grpc,
     /// gRPC for browsers: the same frames, with the trailers as a last one.
     GrpcWeb(WebForm),
+    /// JSON text frames, both ways.
+    WebSocket,
 }
 
 /// How gRPC-Web's bytes stand in a body.
@@ -69,6 +71,7 @@ impl Protocol {
             Self::Rest => "rest",
             Self::Grpc => "grpc",
             Self::GrpcWeb(_) => "grpc-web",
+            Self::WebSocket => "websocket",
         }
     }
 
@@ -77,7 +80,7 @@ impl Protocol {
     pub const fn is_framed(self) -> bool {
         match self {
             Self::Rest => false,
-            Self::Grpc | Self::GrpcWeb(_) => true,
+            Self::Grpc | Self::GrpcWeb(_) | Self::WebSocket => true,
         }
     }
 }
@@ -95,6 +98,8 @@ pub enum Way {
     /// By the RPC's own path, as all that follow.
     Grpc,
     GrpcWeb(WebForm),
+    /// By an HTTP binding, or by the RPC's own path, which has one too.
+    WebSocket(Bound),
 }
 
 impl Way {
@@ -104,6 +109,7 @@ impl Way {
             Self::Rest(_) => Protocol::Rest,
             Self::Grpc => Protocol::Grpc,
             Self::GrpcWeb(form) => Protocol::GrpcWeb(*form),
+            Self::WebSocket(_) => Protocol::WebSocket,
         }
     }
 }

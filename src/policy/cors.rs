@@ -167,6 +167,12 @@ impl Cors {
         }
     }
 
+    /// The origins whose pages may use the listener.
+    #[must_use]
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
     /// What `headers` of a request ask for.
     #[must_use]
     pub fn asked(&self, is_options: bool, headers: &HeaderMap) -> Asked {
@@ -214,6 +220,14 @@ impl Cors {
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }
+}
+
+/// Whether a page of the gateway's own origin asks: `origin` names the host and the port that the request itself went to.
+/// Its scheme may be another one, where TLS ends before the gateway.
+#[must_use]
+pub fn is_own_page(origin: &HeaderValue, authority: &str) -> bool {
+    let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    host.is_some_and(|host| !host.is_empty() && host.eq_ignore_ascii_case(authority))
 }
 
 /// What a request asks for across origins.

@@ -15,7 +15,7 @@ mod vet;
 
 pub use admit::{Admit, Admitted};
 pub use call::{Bound, Call, Method, Protocol, Resolved, Way, WebForm};
-pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, is_preflight};
+pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, is_own_page, is_preflight};
 pub use deadline::{Deadline, DeadlineFuture, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
 pub use settings::Rule;

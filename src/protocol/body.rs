@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use super::websocket::Session;
 use crate::fault::Fault;
 
 /// What a request's body may fail with.
@@ -39,9 +40,20 @@ pub trait LiveBody: Send {
 /// One piece of data with trailers where the client asked for them, two pieces that are not worth joining, or a body that
 /// is made while it is sent.
 pub enum ReplyBody {
-    Whole { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
-    Two { first: Option<Bytes>, last: Option<Bytes> },
-    Live { body: Box<dyn LiveBody>, over: bool },
+    Whole {
+        data: Option<Bytes>,
+        trailers: Option<Box<HeaderMap>>,
+    },
+    Two {
+        first: Option<Bytes>,
+        last: Option<Bytes>,
+    },
+    Live {
+        body: Box<dyn LiveBody>,
+        over: bool,
+    },
+    /// None: the connection becomes a WebSocket, and this goes on there.
+    Session(Option<Session>),
 }
 
 impl ReplyBody {
@@ -64,6 +76,20 @@ impl ReplyBody {
         Self::Two { first: some(first), last: some(last) }
     }
 
+    /// What goes on once the connection is a WebSocket.
+    #[must_use]
+    pub fn session(session: Session) -> Self {
+        Self::Session(Some(session))
+    }
+
+    /// The session, for who runs it.
+    pub fn take_session(&mut self) -> Option<Session> {
+        match self {
+            Self::Session(session) => session.take(),
+            Self::Whole { .. } | Self::Two { .. } | Self::Live { .. } => None,
+        }
+    }
+
     #[must_use]
     pub fn live(body: impl LiveBody + 'static) -> Self {
         Self::Live { body: Box::new(body), over: false }
@@ -72,7 +98,7 @@ impl ReplyBody {
     /// Why a body that was made while it was sent did not end well.
     pub fn take_fault(&mut self) -> Option<Fault> {
         match self {
-            Self::Whole { .. } | Self::Two { .. } => None,
+            Self::Whole { .. } | Self::Two { .. } | Self::Session(_) => None,
             Self::Live { body, .. } => body.take_fault(),
         }
     }
@@ -101,7 +127,7 @@ impl Body for ReplyBody {
                 let piece = first.take().or_else(|| last.take());
                 Poll::Ready(piece.map(|data| Ok(Frame::data(data))))
             }
-            Self::Live { over: true, .. } => Poll::Ready(None),
+            Self::Live { over: true, .. } | Self::Session(_) => Poll::Ready(None),
             Self::Live { body, over } => {
                 let piece = ready!(body.poll_piece(cx));
                 *over = !matches!(piece, Some(Ok(_)));
@@ -115,6 +141,7 @@ impl Body for ReplyBody {
             Self::Whole { data, trailers } => data.is_none() && trailers.is_none(),
             Self::Two { first, last } => first.is_none() && last.is_none(),
             Self::Live { over, .. } => *over,
+            Self::Session(_) => true,
         }
     }
 
@@ -135,6 +162,7 @@ impl Body for ReplyBody {
                 SizeHint::with_exact(pieces.map(|piece| piece.len() as u64).sum())
             }
             Self::Live { .. } => SizeHint::default(),
+            Self::Session(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -4,13 +4,16 @@
 use http::header;
 use http::request::Parts;
 
+use super::websocket;
 use crate::policy::{Protocol, WebForm};
 
 /// The protocol by the content type; whatever is nothing else is REST.
 #[must_use]
 pub fn detect(head: &Parts) -> Protocol {
     let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if is_type(content_type, b"application/grpc") {
+    if websocket::is_handshake(head) {
+        Protocol::WebSocket
+    } else if is_type(content_type, b"application/grpc") {
         Protocol::Grpc
     } else if is_type(content_type, b"application/grpc-web") {
         Protocol::GrpcWeb(WebForm::Binary)

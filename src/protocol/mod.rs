@@ -8,6 +8,7 @@ pub mod grpc_web;
 mod metadata;
 mod read;
 pub mod rest;
+pub mod websocket;
 mod weight;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub type Reply = http::Response<ReplyBody>;
 pub struct Exchanges {
     pub rest: Arc<rest::Exchange>,
     pub grpc: grpc::Exchange,
+    pub websocket: websocket::Exchange,
 }
 
 impl Exchanges {
@@ -51,6 +53,10 @@ impl Exchanges {
                 let form = *form;
                 grpc_web::run(&self.grpc, form, admitted).await
             }
+            Way::WebSocket(bound) => {
+                let bound = bound.clone();
+                Box::pin(self.websocket.run(bound, admitted)).await
+            }
         }
     }
 }
@@ -66,7 +72,8 @@ pub fn render(
     is_head: bool,
 ) -> Reply {
     match protocol {
-        Protocol::Rest => rest.render(fault, request_id, schema, is_head),
+        // What refuses a handshake is an answer to an HTTP request.
+        Protocol::Rest | Protocol::WebSocket => rest.render(fault, request_id, schema, is_head),
         Protocol::Grpc => grpc::render(fault, request_id),
         Protocol::GrpcWeb(form) => grpc_web::render(form, fault, request_id),
     }

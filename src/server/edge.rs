@@ -1,37 +1,52 @@
 //! What is refused by a request's head alone.
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
+use http::uri::Authority;
+use http::{Request, header};
 use tower::{Layer, Service};
 
 use super::resolve::Detected;
 use crate::fault::{Fault, Kind};
+use crate::policy::{Cors, Protocol, is_own_page};
 use crate::protocol::Reply;
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Edge {
     max_url: usize,
+    cors: Option<Arc<Cors>>,
 }
 
 impl Edge {
-    pub(super) fn new(max_url: usize) -> Self {
-        Self { max_url }
+    /// `max_url` is in bytes; `cors` says whose pages may open WebSockets.
+    pub(super) fn new(max_url: usize, cors: Option<Arc<Cors>>) -> Self {
+        Self { max_url, cors }
+    }
+
+    /// Browsers let any page open a WebSocket and send cookies with it; that its origin may is only checked here.
+    fn is_foreign<B>(&self, request: &Request<B>) -> bool {
+        let Some(origin) = request.headers().get(header::ORIGIN) else { return false };
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = request.uri().authority().map(Authority::as_str).or(host);
+        !authority.is_some_and(|authority| is_own_page(origin, authority))
+            && !self.cors.as_ref().is_some_and(|cors| cors.origins().allow(origin))
     }
 }
 
 impl<S> Layer<S> for Edge {
     type Service = EdgeService<S>;
     fn layer(&self, inner: S) -> EdgeService<S> {
-        EdgeService { inner, max_url: self.max_url }
+        EdgeService { inner, edge: self.clone() }
     }
 }
 
 #[derive(Clone)]
 pub(super) struct EdgeService<S> {
     inner: S,
-    max_url: usize,
+    edge: Edge,
 }
 
 impl<S, B> Service<Detected<B>> for EdgeService<S>
@@ -48,10 +63,14 @@ where
 
     fn call(&mut self, detected: Detected<B>) -> Self::Future {
         let length = detected.request.uri().path_and_query().map_or(0, |url| url.as_str().len());
-        if length > self.max_url {
-            let message = format!("path and query are longer than {} bytes", self.max_url);
+        if length > self.edge.max_url {
+            let message = format!("path and query are longer than {} bytes", self.edge.max_url);
             let fault = Fault::new(Kind::UrlTooLong, "URL_TOO_LONG", message);
             return Either::Right(ready(Err(fault)));
+        }
+        if detected.protocol == Protocol::WebSocket && self.edge.is_foreign(&detected.request) {
+            let message = "pages of this origin may not open WebSockets here";
+            return Either::Right(ready(Err(Fault::new(Kind::ForeignOrigin, "ORIGIN_NOT_ALLOWED", message))));
         }
         Either::Left(self.inner.call(detected))
     }

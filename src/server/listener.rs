@@ -102,11 +102,10 @@ impl Acceptor {
             };
             let (acceptor, stack) = (Arc::clone(&acceptor), stack.clone());
             tokio::spawn(async move {
-                let _open = acceptor.metrics.connection();
-                if let Err(error) = acceptor.serve(stream, peer, stack).await {
+                let held = Arc::new((acceptor.metrics.connection(), place, acceptor.alive.clone()));
+                if let Err(error) = acceptor.serve(stream, peer, stack, held).await {
                     debug!(%peer, error, "connection ended");
                 }
-                drop(place);
             });
         }
     }
@@ -116,6 +115,7 @@ impl Acceptor {
         stream: TcpStream,
         peer: SocketAddr,
         stack: ObserveService<S>,
+        held: Arc<dyn Send + Sync>,
     ) -> Result<(), String>
     where
         S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send + Routed>
@@ -123,7 +123,6 @@ impl Acceptor {
             + Send
             + 'static,
     {
-        let _alive = self.alive.clone();
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let watch = Arc::new(Watch::default());
         let mut stop = self.stop.clone();
@@ -132,11 +131,17 @@ impl Acceptor {
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
         let Some(Opened { version, io, certificates }) = opened else { return Ok(()) };
-        let client = Client { peer: peer.to_string().into(), watch: Arc::clone(&watch) };
+        let client = Client {
+            peer: peer.to_string().into(),
+            watch: Arc::clone(&watch),
+            stop: self.stop.clone(),
+            held,
+        };
         let service = Hyper { stack: RefCell::new(stack.for_client(client)), certificates };
         match version {
             Version::Http1 => {
-                self.drive(pin!(self.http1().serve_connection(TokioIo::new(io), service)), &watch, true).await
+                let connection = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
+                self.drive(pin!(connection), &watch, true).await
             }
             Version::Http2 => {
                 self.drive(pin!(self.http2().serve_connection(TokioIo::new(io), service)), &watch, false)
@@ -235,6 +240,8 @@ impl Acceptor {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(self.settings.limits.streams)
+            // WebSockets over HTTP/2 (RFC 8441).
+            .enable_connect_protocol()
             .max_header_list_size(u32::try_from(self.settings.limits.head).unwrap_or(u32::MAX));
         builder
     }
@@ -309,7 +316,7 @@ trait Graceful: Future<Output = hyper::Result<()>> {
 
 type Io = TokioIo<ClientIo>;
 
-impl<S> Graceful for http1::Connection<Io, Hyper<S>>
+impl<S> Graceful for http1::UpgradeableConnection<Io, Hyper<S>>
 where
     Hyper<S>:
         hyper::service::HttpService<Incoming, ResBody = Observed, Error: Into<crate::protocol::BoxError>>,

@@ -9,11 +9,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tokio::sync::watch;
 use tower::{Layer, Service};
 
 use super::render::Rendered;
 use super::resolve::Routed;
 use super::watch::{Busy, Watch};
+use crate::policy::Protocol;
+use crate::protocol::websocket::{Session, Stop};
 use crate::protocol::{Aborted, ReplyBody};
 use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparent};
 
@@ -42,6 +45,17 @@ pub(super) struct Client {
     /// Address and port, as logs have it.
     pub peer: Arc<str>,
     pub watch: Arc<Watch>,
+    /// Turns true when the process is to stop.
+    pub stop: watch::Receiver<bool>,
+    /// What is held for as long as anything of the connection is left.
+    pub held: Arc<dyn Send + Sync>,
+}
+
+impl Client {
+    async fn stopping(mut self) {
+        // It fails only where nobody is left to tell it, and then the process ends anyway.
+        let _ = self.stop.wait_for(|stop| *stop).await;
+    }
 }
 
 #[derive(Clone)]
@@ -83,13 +97,16 @@ where
         let busy = self.client.as_ref().map(|client| client.watch.begin());
         // It is resolved when this returns, though nothing of it is done.
         let inner = self.inner.call(request);
-        if let Some(protocol) = inner.protocol() {
+        let protocol = inner.protocol();
+        if let Some(protocol) = protocol {
             observation.speaks(protocol.as_str());
         }
+        // A session outlives what serves its connection.
+        let client = self.client.as_ref().filter(|_| protocol == Some(Protocol::WebSocket)).cloned();
         if let Some(method) = inner.method() {
             observation.is_of(Arc::clone(&method.stats), Arc::clone(method.upstream.name()));
         }
-        ObserveFuture { inner, observed: Some((observation, busy)) }
+        ObserveFuture { inner, observed: Some((observation, busy)), client }
     }
 }
 
@@ -98,6 +115,7 @@ pin_project! {
         #[pin]
         inner: F,
         observed: Option<(Observation, Option<Busy>)>,
+        client: Option<Client>,
     }
 }
 
@@ -115,20 +133,41 @@ where
         };
         let Some((mut observation, busy)) = this.observed.take() else { return Poll::Pending };
         let mut response = rendered.response;
-        response.headers_mut().insert(REQUEST_ID, observation.request_id().clone());
+        let id = observation.request_id().clone();
+        response.headers_mut().insert(REQUEST_ID, id);
         observation.answered(response.status().as_u16(), rendered.fault.as_ref());
+        if let Some(session) = response.body_mut().take_session() {
+            tokio::spawn(attend(session, observation, this.client.take()));
+            return Poll::Ready(Ok(response.map(|body| Observed { body, observation: None, _busy: None })));
+        }
         if response.body().is_end_stream() {
             // There is nothing of it that hyper would ask for.
             observation.completed();
         }
-        Poll::Ready(Ok(response.map(|body| Observed { body, observation, _busy: busy })))
+        Poll::Ready(Ok(response.map(|body| Observed { body, observation: Some(observation), _busy: busy })))
     }
+}
+
+/// Runs what goes on once a connection is a WebSocket, and tells of it at its end.
+async fn attend(session: Session, mut observation: Observation, client: Option<Client>) {
+    let held = client.as_ref().map(|client| Arc::clone(&client.held));
+    let stop: Stop = match client {
+        Some(client) => Box::pin(client.stopping()),
+        None => Box::pin(std::future::pending()),
+    };
+    match session(stop).await {
+        Some(fault) => observation.failed(&fault),
+        None => observation.completed(),
+    }
+    drop(observation);
+    drop(held);
 }
 
 /// The body of an answer, which tells the observation what becomes of it.
 pub struct Observed {
     body: ReplyBody,
-    observation: Observation,
+    /// None where another one tells of it.
+    observation: Option<Observation>,
     _busy: Option<Busy>,
 }
 
@@ -141,16 +180,18 @@ impl Body for Observed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let this = &mut *self;
+        let Some(observation) = &mut this.observation else { return Poll::Ready(frame) };
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            self.observation.sent(data.len());
+            observation.sent(data.len());
         }
-        if let Some(fault) = self.body.take_fault() {
-            self.observation.failed(&fault);
+        if let Some(fault) = this.body.take_fault() {
+            observation.failed(&fault);
         }
-        if frame.is_none() || (matches!(frame, Some(Ok(_))) && self.body.is_end_stream()) {
-            self.observation.completed();
+        if frame.is_none() || (matches!(frame, Some(Ok(_))) && this.body.is_end_stream()) {
+            observation.completed();
         }
         Poll::Ready(frame)
     }

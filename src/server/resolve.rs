@@ -17,7 +17,8 @@ use super::snapshot::Snapshot;
 use crate::fault::{Fault, Kind};
 use crate::policy::{Bound, Call, Method, Protocol, Resolved, Way, is_preflight};
 use crate::protocol::{Reply, ReplyBody};
-use crate::route::Lookup;
+use crate::route::{Captures, Lookup};
+use crate::transcode::Binding;
 
 /// A future that knows from its beginning which RPC it is about, so that the layers around it can tell whatever becomes
 /// of it, an abandoned call too.
@@ -86,6 +87,7 @@ where
             }
             Protocol::Rest => rest(&snapshot, &head),
             Protocol::Grpc => rpc(&snapshot, &head, Way::Grpc),
+            Protocol::WebSocket => websocket(&snapshot, &head),
             Protocol::GrpcWeb(form) => rpc(&snapshot, &head, Way::GrpcWeb(form)),
         };
         match found {
@@ -141,6 +143,25 @@ fn preflight(snapshot: &Snapshot, path: &str) -> Unresolved {
 
 fn no_route() -> Unresolved {
     Unresolved::Fault(Fault::new(Kind::NoRoute, "NO_ROUTE", "there is nothing at this path"))
+}
+
+/// By the RPC's own path, or by that of a binding, whatever its method: a handshake is always a GET.
+fn websocket(snapshot: &Snapshot, head: &Parts) -> Result<Resolved, Unresolved> {
+    const METHODS: [HttpMethod; 5] =
+        [HttpMethod::GET, HttpMethod::POST, HttpMethod::PUT, HttpMethod::PATCH, HttpMethod::DELETE];
+    let path = head.uri.path();
+    if let Some(method) = snapshot.rpc(path) {
+        let binding = Arc::new(Binding::whole(&method.output));
+        let way = Way::WebSocket(Bound { binding, captures: Captures::default() });
+        return Ok(Resolved { method: Arc::clone(method), way });
+    }
+    let found = METHODS.iter().find_map(|method| match snapshot.router().lookup(method, path) {
+        Lookup::Found(found) => Some(found),
+        Lookup::WrongMethod(_) | Lookup::Missing => None,
+    });
+    let found = found.ok_or_else(no_route)?;
+    let bound = Bound { binding: Arc::clone(&found.value.binding), captures: found.captures };
+    Ok(Resolved { method: Arc::clone(&found.value.method), way: Way::WebSocket(bound) })
 }
 
 /// By the RPC's own path, `/package.Service/Method`, in exactly this spelling.

@@ -8,6 +8,7 @@ use crate::fault::ErrorForm;
 use crate::policy::CorsSettings;
 use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
+use crate::protocol::websocket::WebSocketSettings;
 use crate::tls::ListenerTls;
 use crate::transcode::RequestRules;
 
@@ -33,6 +34,8 @@ pub struct ListenerSettings {
     pub unpacking: Unpacking,
     /// How answers are compressed; none are without it.
     pub packing: Option<Packing>,
+    /// None where WebSockets are refused.
+    pub websocket: Option<WebSocketSettings>,
     pub limits: Limits,
     pub timeouts: Timeouts,
 }
@@ -56,6 +59,7 @@ impl ListenerSettings {
             cors: None,
             unpacking: Unpacking::default(),
             packing: None,
+            websocket: Some(WebSocketSettings::default()),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

@@ -20,7 +20,7 @@ use super::snapshot::Snapshot;
 use crate::policy::{Admit, Admitted, BodySize, Cors, Deadline};
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
-use crate::protocol::{BoxError, Exchanges, grpc};
+use crate::protocol::{BoxError, Exchanges, grpc, websocket};
 use crate::telemetry::{Metrics, Observer};
 
 /// What all connections of one listener on one worker share.
@@ -59,13 +59,15 @@ impl Shared {
             max_reply: settings.limits.message,
             body_patience: settings.timeouts.body,
         };
+        let rest = Arc::new(Exchange { settings: rest, errors: Arc::clone(&errors), worker });
         Self {
             metrics: Arc::clone(&observer.metrics),
             observer,
-            errors: Arc::clone(&errors),
+            errors,
             snapshots,
             exchanges: Arc::new(Exchanges {
-                rest: Arc::new(Exchange { settings: rest, errors, worker }),
+                websocket: websocket::Exchange { rest: Arc::clone(&rest), settings: settings.websocket },
+                rest,
                 grpc,
             }),
             cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
@@ -100,7 +102,7 @@ where
         // Every fault from below ends here, so nothing below renders.
         .layer(Render::new(Arc::clone(&shared.errors), Arc::clone(&shared.metrics)))
         // Refuses by the head alone, before a route is looked for.
-        .layer(Edge::new(shared.max_url))
+        .layer(Edge::new(shared.max_url, shared.cors.clone()))
         // From here on a call is an RPC; everything that is decided is keyed to it.
         .layer(Resolve::new(Arc::clone(&shared.snapshots), shared.cors.is_some()))
         // Before the body, so that a body that trickles in counts too.

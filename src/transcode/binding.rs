@@ -50,6 +50,21 @@ pub enum BodyRule {
 }
 
 impl Binding {
+    /// The binding of an RPC's own path: the body is the message, and the reply is the answer.
+    #[must_use]
+    pub fn whole(output: &Plan) -> Self {
+        Self {
+            variables: Box::default(),
+            body: BodyRule::Whole,
+            response_body: None,
+            output: output.clone(),
+            mask: None,
+            raw_request: false,
+            raw_response: false,
+            fully_decode: false,
+        }
+    }
+
     /// Compiles a checked binding. `None` where it names fields that the plans don't have, which the checks at load
     /// leave no room for.
     #[must_use]

@@ -103,7 +103,9 @@ fn joined(body: ReplyBody, size: Option<usize>) -> ReplyBody {
             let pieces = [first, last].into_iter().flatten();
             ReplyBody::from(pieces.collect::<Vec<Bytes>>().concat())
         }
-        ReplyBody::Two { .. } | ReplyBody::Whole { .. } | ReplyBody::Live { .. } => body,
+        ReplyBody::Two { .. } | ReplyBody::Whole { .. } | ReplyBody::Live { .. } | ReplyBody::Session(_) => {
+            body
+        }
     }
 }
 
@@ -112,7 +114,7 @@ fn size_of(body: &ReplyBody) -> Option<usize> {
     match body {
         ReplyBody::Whole { data, .. } => Some(data.as_ref().map_or(0, Bytes::len)),
         ReplyBody::Two { first, last } => Some([first, last].into_iter().flatten().map(Bytes::len).sum()),
-        ReplyBody::Live { .. } => body.is_end_stream().then_some(0),
+        ReplyBody::Live { .. } | ReplyBody::Session(_) => body.is_end_stream().then_some(0),
     }
 }
 

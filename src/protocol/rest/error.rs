@@ -58,7 +58,9 @@ impl ErrorRenderer {
         }
     }
 
-    fn details(
+    /// The details of a fault, each as JSON.
+    #[must_use]
+    pub fn details(
         &self,
         fault: &Fault,
         request_id: Option<&str>,

@@ -1,0 +1,102 @@
+//! A WebSocket call from its handshake to the moment that its connection is handed over.
+
+use std::sync::Arc;
+
+use http::Uri;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::WebSocketSettings;
+use super::handshake;
+use super::session::Running;
+use crate::fault::{Fault, Kind};
+use crate::policy::{Admitted, Bound, Cleared, put_timeout};
+use crate::protocol::{Reply, ReplyBody, metadata, rest};
+use crate::telemetry::REQUEST_ID;
+use crate::transcode::{BodyRule, Input, Maker, Url};
+
+/// Carries calls over WebSockets.
+pub struct Exchange {
+    /// What they have in common with calls over REST.
+    pub rest: Arc<rest::Exchange>,
+    /// None where the listener does not take WebSockets.
+    pub settings: Option<WebSocketSettings>,
+}
+
+/// The headers of the handshake itself.
+const HANDSHAKE: [HeaderName; 5] = [
+    header::SEC_WEBSOCKET_ACCEPT,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_VERSION,
+];
+
+impl Exchange {
+    /// Checks the handshake, begins the call, and gives the answer that turns the connection into a WebSocket.
+    ///
+    /// # Errors
+    /// A handshake that can't be accepted, a URL that can't be understood, or no connection to the backend.
+    pub async fn run<B>(&self, bound: Bound, admitted: Admitted<B>) -> Result<Reply, Fault> {
+        let Some(settings) = self.settings else {
+            return Err(Fault::new(Kind::NoRoute, "NO_WEBSOCKET", "there are no WebSockets here"));
+        };
+        let (mut admitted, _) = admitted.split();
+        let call = admitted.call_mut();
+        let (mut reply, upgrade) = handshake::accept(&mut call.head)?;
+        let method = Arc::clone(&call.resolved.method);
+        let uri = std::mem::take(&mut call.head.uri);
+        let ready = first_of_url(&self.rest.settings, &method.input, &bound, &uri)?;
+        let request_id =
+            call.head.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let (max, deadline) = (call.max_body, call.deadline);
+        let headers = outgoing(std::mem::take(&mut call.head.headers))?;
+        let headers = {
+            let mut headers = headers;
+            put_timeout(&mut headers, deadline);
+            headers
+        };
+        let (sender, replies) = Cleared::without_rules(admitted)
+            .stream(self.rest.worker, headers, self.rest.settings.max_reply)
+            .await?;
+        let running = Running {
+            rest: Arc::clone(&self.rest),
+            settings,
+            method,
+            bound,
+            uri,
+            ready,
+            sender,
+            replies,
+            max,
+            deadline,
+            request_id,
+        };
+        *reply.body_mut() = ReplyBody::session(Box::new(move |stop| Box::pin(running.run(upgrade, stop))));
+        Ok(reply)
+    }
+}
+
+/// The request of a binding without a body: the URL says all of it.
+fn first_of_url(
+    settings: &rest::RestSettings,
+    plan: &crate::codec::Plan,
+    bound: &Bound,
+    uri: &Uri,
+) -> Result<Option<bytes::Bytes>, Fault> {
+    if bound.binding.body != BodyRule::None {
+        return Ok(None);
+    }
+    let maker = Maker { plan, binding: &bound.binding, rules: &settings.request };
+    let url = Url { path: uri.path(), captures: &bound.captures, query: uri.query() };
+    Ok(Some(maker.message(url, Input::None)?.message))
+}
+
+fn outgoing(mut headers: HeaderMap) -> Result<HeaderMap, Fault> {
+    for name in &HANDSHAKE {
+        headers.remove(name);
+    }
+    let mut headers = metadata::from_request(headers)?;
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    Ok(headers)
+}
