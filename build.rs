@@ -1,8 +1,10 @@
 //! Compiles `proto/` at build time, without protoc.
 //!
 //! Into `OUT_DIR` go: `builtin.binpb`, the google.api and google.rpc files (with what they import)
-//! that the schema room always knows; `bookstore.binpb`, the example API with imports and source
-//! info; and `api.rs`, the example's Rust client and server, included by examples and tests only.
+//! that the schema room always knows; `introspection.binpb` and `introspection.rs`, gRPC's services of
+//! health and reflection and the Rust servers for them; `bookstore.binpb`, the example API with imports
+//! and source info; and `api.rs`, the example's Rust client and server, included by examples and tests
+//! only.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,13 @@ const BUILTIN: [&str; 7] = [
     "google/rpc/status.proto",
 ];
 
+/// The services that the gateway answers itself.
+const INTROSPECTION: [&str; 3] = [
+    "grpc/health/v1/health.proto",
+    "grpc/reflection/v1/reflection.proto",
+    "grpc/reflection/v1alpha/reflection.proto",
+];
+
 /// The roots of the example API. The error details are named because nothing imports them: they
 /// travel inside `Any`.
 const BOOKSTORE: [&str; 3] =
@@ -33,6 +42,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
 
     compile(&BUILTIN, &out.join("builtin.binpb"))?;
+    let introspection = compile(&INTROSPECTION, &out.join("introspection.binpb"))?;
+    // The two versions of reflection differ in the name of their package only.
+    tonic_prost_build::configure()
+        .include_file("introspection.rs")
+        .build_client(false)
+        .btree_map(".")
+        .bytes(".")
+        .extern_path(".grpc.reflection.v1alpha", "crate::introspection::proto::grpc::reflection::v1")
+        .compile_fds(introspection.file_descriptor_set())?;
+
     let bookstore = compile(&BOOKSTORE, &out.join("bookstore.binpb"))?;
 
     tonic_prost_build::configure()

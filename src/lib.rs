@@ -12,6 +12,7 @@
 //! | [`protocol`] | the clients' protocols: requests into messages, answers and faults back |
 //! | [`policy`] | what is decided about a call: deadline, size, and how far it got |
 //! | [`transcode`] | path, query and body into a message, a message into JSON |
+//! | [`introspection`] | gRPC's reflection, asked of backends and answered to clients, and health |
 //! | [`upstream`] | HTTP/2 to the backends |
 //! | [`schema`] | descriptors, HTTP rules, and what is wrong with them |
 //! | [`codec`] | ProtoJSON and wire bytes, in one pass |
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod fault;
+pub mod introspection;
 pub mod policy;
 pub mod problem;
 pub mod protocol;

@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 use support::{
-    Answer, Authority, Backend, Http1, Schema, TlsChoices, TlsClient, call, get, post, request, until,
+    Answer, Authority, Backend, Http1, Reflecting, Schema, TlsChoices, TlsClient, Versions, call, get, post,
+    request, until,
 };
 
 const PROTO: &str = r#"
@@ -259,6 +260,35 @@ fn a_certificate_by_flags_serves_by_tls() {
 }
 
 #[test]
+fn backends_are_asked_what_they_serve_and_again_by_a_signal() {
+    let set = |methods: &str| {
+        let proto = PROTO.replace("rpc Bare(M) returns (M);", methods);
+        std::fs::read(Schema::new(&proto).descriptors()).expect("it was written")
+    };
+    let backend = Reflecting::start(Versions::Both, set(""), &["t.S"]);
+    let upstream = format!("http://{}", backend.address);
+    let flags = ["--reflect", "--upstream", &upstream];
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--admin", "127.0.0.1:0"];
+    let transom = Transom::spawn(serve.iter().chain(&flags));
+    let address = transom.address();
+    assert_eq!(get(address, "/g?a=x").assert_ok().json(), json!({ "a": "x" }));
+    backend.tell(set("rpc Bare(M) returns (M) { option (google.api.http) = { get: \"/bare\" }; }"), &["t.S"]);
+    transom.signal("HUP");
+    until("the new route is there", || get(address, "/bare").status == 200);
+    assert_eq!(get(transom.admin(), "/readyz").text(), "ready\ngeneration 2\n");
+    transom.stop();
+
+    let check = Transom::spawn(["check"].iter().chain(&flags)).wait();
+    assert!(check.out.starts_with("ok: 2 methods, 2 bindings, 1 upstream"), "{}{}", check.out, check.err);
+    let routes = Transom::spawn(["routes"].iter().chain(&flags)).wait();
+    assert!(routes.out.contains("/bare") && routes.status.success(), "{}{}", routes.out, routes.err);
+    drop(backend);
+    let refused = Transom::spawn(["check"].iter().chain(&flags)).wait();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.err.contains("the upstream `default` does not tell"), "{}", refused.err);
+}
+
+#[test]
 fn a_configuration_serves() {
     let (schema, backend) = backend();
     let transom = Transom::configured(&schema, &backend, "access_log: off");
@@ -490,7 +520,7 @@ fn a_call_under_way_is_finished_before_the_end() {
         assert!(idle.is_closed());
         // Whoever sends it traffic can see that it goes.
         let ready = get(admin, "/readyz");
-        assert_eq!((ready.status, ready.text()), (503, "stopping\n"));
+        assert_eq!((ready.status, ready.text()), (503, "stopping\ngeneration 1\n"));
         get(admin, "/healthz").assert_ok();
         backend.release();
         let reply = client.reply();

@@ -42,15 +42,16 @@ pub async fn serve(listener: StdListener, admin: Admin, mut closed: watch::Recei
     }
 }
 
-/// 503 while an upstream has no connection, and once the process is told to stop.
-async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
-    if *admin.stopping.borrow() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+/// Tells the generation of the schema in force as well. 503 while an upstream has no connection, and once the process is told to stop.
+async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
+    let (status, text) = if *admin.stopping.borrow() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if admin.clusters.all_reachable() {
-        (StatusCode::OK, "ready\n")
+        (StatusCode::OK, "ready")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "an upstream can't be reached\n")
-    }
+        (StatusCode::SERVICE_UNAVAILABLE, "an upstream can't be reached")
+    };
+    (status, format!("{text}\ngeneration {}\n", admin.metrics.generation_in_force()))
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {

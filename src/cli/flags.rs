@@ -15,10 +15,11 @@ use crate::config::{self, Endpoints, Settings};
 use crate::policy::Rule;
 use crate::problem::{Excerpt, Problem, Problems};
 use crate::route::Selector;
-use crate::schema::{SameTemplate, SchemaSettings};
+use crate::schema::{ReflectSettings, SameTemplate, SchemaSettings};
 use crate::server::ListenerSettings;
 use crate::telemetry::AccessLogSettings;
 use crate::tls::{Chain, Identity, Key, ListenerTls};
+use crate::upstream::UpstreamSettings;
 
 /// What `serve` and `check` take.
 #[derive(Debug, Args)]
@@ -43,6 +44,9 @@ pub struct RoutesFlags {
     pub json: bool,
     #[command(flatten)]
     pub schema: SchemaFlags,
+    /// A backend that `--reflect` asks, `http://host:port` or `https://host:port`; may be repeated
+    #[arg(long, value_name = "[SELECTOR=]URL", requires = "reflect")]
+    pub upstream: Vec<String>,
 }
 
 /// Where the methods and their HTTP rules are from.
@@ -56,6 +60,9 @@ pub struct SchemaFlags {
     /// Protobuf sources: a file, a folder or a glob pattern; may be repeated
     #[arg(long, value_name = "PATH")]
     pub proto: Vec<String>,
+    /// Ask the backends what they serve, by server reflection
+    #[arg(long)]
+    pub reflect: bool,
     /// A folder that the imports of sources start at; may be repeated
     #[arg(long, short = 'I', value_name = "DIR", requires = "proto")]
     pub import: Vec<String>,
@@ -82,6 +89,9 @@ pub struct ServingFlags {
     /// repeated. Several with the same selector share its calls
     #[arg(long, value_name = "[SELECTOR=]URL")]
     pub upstream: Vec<String>,
+    /// How long after a backend's answer to `--reflect` to ask again, as in `30s` [default: never]
+    #[arg(long, value_name = "DURATION", requires = "reflect")]
+    pub reflect_every: Option<String>,
     /// The address to listen at; may be repeated
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: Vec<String>,
@@ -125,17 +135,37 @@ pub fn settings(flags: &GatewayFlags) -> Result<(Settings, Problems), Problems> 
     reader.problems.into_result(settings)
 }
 
+/// What a schema is loaded from.
+pub struct SchemaSources {
+    pub schema: SchemaSettings,
+    /// Those that may be asked by reflection.
+    pub upstreams: Vec<UpstreamSettings>,
+}
+
 /// The schema's settings alone, and warnings about them.
 ///
 /// # Errors
 /// Every problem of the configuration file, or of the flags.
-pub fn schema(flags: &RoutesFlags) -> Result<(SchemaSettings, Problems), Problems> {
+pub fn schema(flags: &RoutesFlags) -> Result<(SchemaSources, Problems), Problems> {
     if let Some(file) = &flags.config {
-        return config::load(file).map(|(settings, warnings)| (settings.schema, warnings));
+        let (Settings { schema, upstreams, .. }, warnings) = config::load(file)?;
+        return Ok((SchemaSources { schema, upstreams }, warnings));
     }
     let mut reader = Reader::default();
-    let schema = reader.schema(&flags.schema);
-    reader.problems.into_result(schema)
+    let mut schema = reader.schema(&flags.schema);
+    let upstreams = if flags.schema.reflect { reader.backends(&flags.upstream) } else { Vec::new() };
+    let upstreams = upstreams_of(upstreams, &mut schema);
+    reader.problems.into_result(SchemaSources { schema, upstreams })
+}
+
+/// The backends as upstreams; all of them are asked where the schema is from reflection.
+fn upstreams_of(backends: Vec<Backend>, schema: &mut SchemaSettings) -> Vec<UpstreamSettings> {
+    let upstreams = backends.into_iter().filter_map(|backend| backend.endpoints.into_upstream(&backend.name));
+    let upstreams: Vec<UpstreamSettings> = upstreams.collect();
+    if let Some(reflect) = &mut schema.reflect {
+        reflect.upstreams = upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    }
+    upstreams
 }
 
 /// The command line with the caret under `part` of a flag's value.
@@ -176,14 +206,17 @@ impl Reader {
     }
 
     fn schema(&mut self, flags: &SchemaFlags) -> SchemaSettings {
-        if flags.descriptors.is_empty() && flags.proto.is_empty() {
-            let help = "name descriptor sets (`--descriptors api.binpb`) or sources (`--proto proto/`)";
+        if flags.descriptors.is_empty() && flags.proto.is_empty() && !flags.reflect {
+            let help = "name descriptor sets (`--descriptors api.binpb`) or sources (`--proto proto/`), or ask the \
+                        backends (`--reflect`)";
             self.problems.push(Problem::error("there is no schema").help(help));
         }
         let path = |text: &str| values::text(text).map(PathBuf::from);
         SchemaSettings {
             descriptors: self.all("--descriptors", &flags.descriptors, values::text),
             protos: self.all("--proto", &flags.proto, values::text),
+            // Which backends there are is not known yet.
+            reflect: flags.reflect.then(|| ReflectSettings::of(Vec::new())),
             imports: self.all("--import", &flags.import, path),
             http_rules: self.all("--http-rules", &flags.http_rules, path),
             services: self.all("--service", &flags.service, values::selector),
@@ -194,7 +227,7 @@ impl Reader {
         }
     }
 
-    fn serving(&mut self, flags: &ServingFlags, schema: SchemaSettings) -> Settings {
+    fn serving(&mut self, flags: &ServingFlags, mut schema: SchemaSettings) -> Settings {
         let errors = self.parse("--errors", &flags.errors, config::error_form).unwrap_or_default();
         let tls = self.tls(flags);
         let mut listeners: Vec<ListenerSettings> = Vec::new();
@@ -209,6 +242,9 @@ impl Reader {
             let address = self.parse("--admin", text, |text| config::free_address(text, &listeners))?;
             Some(AdminSettings { address })
         });
+        if let (Some(text), Some(reflect)) = (&flags.reflect_every, &mut schema.reflect) {
+            reflect.every = self.parse("--reflect-every", text, values::duration);
+        }
         let backends = self.backends(&flags.upstream);
         let mut rules: Vec<Rule> = backends.iter().map(Backend::rule).collect();
         if let Some(text) = &flags.timeout {
@@ -218,14 +254,12 @@ impl Reader {
                 None => rules.push(Rule { timeout, ..rule(Selector::All, whole("--timeout", text)) }),
             }
         }
+        let upstreams = upstreams_of(backends, &mut schema);
         Settings {
             listeners,
             admin,
             schema,
-            upstreams: backends
-                .into_iter()
-                .filter_map(|backend| backend.endpoints.into_upstream(&backend.name))
-                .collect(),
+            upstreams,
             rules,
             access_log: self.access_log(flags),
             workers: flags.workers.as_ref().and_then(|text| self.parse("--workers", text, config::workers)),

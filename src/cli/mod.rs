@@ -53,6 +53,7 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   transom serve --config transom.yaml
   transom serve --descriptors api.binpb --upstream http://127.0.0.1:50051
+  transom serve --reflect --upstream http://127.0.0.1:50051
   transom serve --proto proto/ --listen 0.0.0.0:8080 --admin 127.0.0.1:9090 \\
       --upstream http://10.0.0.1:50051 --upstream http://10.0.0.2:50051 \\
       --upstream 'shop.v1.Orders/*=https://orders.internal:443'";
@@ -68,6 +69,7 @@ const ROUTES_EXAMPLES: &str = "\
 Examples:
   transom routes --config transom.yaml
   transom routes --descriptors api.binpb --service 'shop.v1.*'
+  transom routes --reflect --upstream http://127.0.0.1:50051
   transom routes --proto proto/ --json | jq -r '.[].template'";
 
 #[cfg(test)]
@@ -87,6 +89,9 @@ mod tests {
             ("serve --config a.yaml", true),
             ("serve --descriptors a --descriptors b --upstream http://h:1", true),
             ("check --proto a -I b --upstream http://h:1", true),
+            ("serve --reflect --upstream http://h:1", true),
+            ("serve --reflect --reflect-every 30s --upstream http://h:1", true),
+            ("routes --reflect --upstream http://h:1", true),
             ("routes --descriptors a --json", true),
             ("routes --config a.yaml --json", true),
             // The file says all; which of the two would stand?
@@ -97,6 +102,8 @@ mod tests {
             ("routes --config a.yaml --proto a", false),
             ("serve --import a --descriptors a", false),
             ("routes --descriptors a --upstream http://h:1", false),
+            ("serve --descriptors a --upstream http://h:1 --reflect-every 30s", false),
+            ("serve --config a.yaml --reflect", false),
             ("serve", false),
             ("", false),
             ("sevre --config a.yaml", false),

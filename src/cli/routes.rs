@@ -5,19 +5,20 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::flags::{self, RoutesFlags};
+use super::flags::{self, RoutesFlags, SchemaSources};
 use super::report;
 use crate::problem::{Problem, Problems};
-use crate::schema::{self, BodyRule, Schema, SchemaSettings};
+use crate::schema::{BodyRule, Schema};
+use crate::server;
 
 /// Prints the routes as a table, or as JSON.
 #[must_use]
 pub fn run(flags: &RoutesFlags) -> ExitCode {
-    report::or_exit(flags::schema(flags), |settings, warnings| print(&settings, warnings, flags.json))
+    report::or_exit(flags::schema(flags), |sources, warnings| print(&sources, warnings, flags.json))
 }
 
-fn print(settings: &SchemaSettings, mut problems: Problems, as_json: bool) -> ExitCode {
-    match schema::load(settings) {
+fn print(sources: &SchemaSources, mut problems: Problems, as_json: bool) -> ExitCode {
+    match server::load_schema(&sources.schema, &sources.upstreams) {
         Ok((schema, warnings)) => {
             problems.extend(warnings);
             problems.extend(unbound(&schema));

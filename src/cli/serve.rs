@@ -19,7 +19,7 @@ pub fn run(settings: Settings, warnings: Problems) -> ExitCode {
         Ok((running, warnings)) => {
             report::print(&warnings);
             announce(&running, &settings);
-            wait_for_the_end();
+            wait_for_the_end(&running);
             running.stop();
             ExitCode::SUCCESS
         }
@@ -64,19 +64,20 @@ fn announce(running: &Running, settings: &Settings) {
     report::say("`transom routes` prints every route");
 }
 
-/// Returns on SIGTERM or SIGINT.
-fn wait_for_the_end() {
+/// Returns on SIGTERM or SIGINT; SIGHUP loads the schema again.
+fn wait_for_the_end(running: &Running) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => runtime.block_on(async {
-            let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-            match signals {
-                (Ok(mut terminate), Ok(mut interrupt)) => {
+            let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+            match kinds.map(signal) {
+                [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] => loop {
                     tokio::select! {
-                        _ = terminate.recv() => {}
-                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => return,
+                        _ = interrupt.recv() => return,
+                        _ = hangup.recv() => running.reload(),
                     }
-                }
+                },
                 // Without signals the process can only be killed, but it can serve.
                 _ => std::future::pending().await,
             }

@@ -7,6 +7,7 @@ use super::tls;
 use super::values::{self, Wrong};
 use crate::codec::{JsonStyle, Overrides, Unknown};
 use crate::fault::ErrorForm;
+use crate::introspection::Exposes;
 use crate::protocol::compression::Unpacking;
 use crate::protocol::rest::{StreamForm, StreamSettings};
 use crate::protocol::websocket::WebSocketSettings;
@@ -70,6 +71,9 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     let packing = map.get("compression").and_then(|value| super::compression::read(&value));
     let mut streams = StreamSettings::default();
     map.map("streams", |map| read_streams(map, &mut streams));
+    let mut exposes = Exposes::default();
+    map.set("reflection", &mut exposes.reflection, on_or_off);
+    map.set("health", &mut exposes.health, on_or_off);
     let mut limits = Limits::default();
     map.map("limits", |map| read_limits(map, &mut limits));
     let mut timeouts = Timeouts::default();
@@ -90,6 +94,7 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
         streams,
         cors,
         websocket,
+        exposes,
         limits,
         timeouts,
     })
@@ -103,6 +108,10 @@ pub fn error_form(text: &str) -> Result<ErrorForm, Wrong> {
     let table =
         [("google", ErrorForm::Google), ("status", ErrorForm::Status), ("problem", ErrorForm::Problem)];
     values::choice(text, &table)
+}
+
+fn on_or_off(text: &str) -> Result<bool, Wrong> {
+    values::choice(text, &[("on", true), ("off", false)])
 }
 
 fn read_json(map: &mut Map<'_>, json: &mut JsonStyle, stream_above: &mut Option<usize>) {

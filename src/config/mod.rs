@@ -103,8 +103,10 @@ pub fn parse(text: &str, origin: &Path) -> Result<(Settings, Problems), Problems
 fn settings(root: &mut Map<'_>) -> Option<Settings> {
     let listeners = listeners::read(root);
     let admin = process::admin(root, &listeners);
-    let schema = schema::read(root);
+    let schema = schema::find(root);
     let upstreams = upstreams::read(root);
+    // It names upstreams.
+    let schema = schema.and_then(|value| schema::read(&value, &upstreams));
     let rules = rules::read(root, &upstreams);
     let access_log = process::access_log(root);
     let workers = root.value("workers", process::workers);

@@ -33,7 +33,7 @@ pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>]) -> Vec<Rule> {
 }
 
 /// The name of an upstream that there is.
-fn known(text: &str, upstreams: &[Named<'_>]) -> Result<String, Wrong> {
+pub(super) fn known(text: &str, upstreams: &[Named<'_>]) -> Result<String, Wrong> {
     let names = || upstreams.iter().map(|upstream| upstream.name.as_str());
     if names().any(|name| name == text) {
         return Ok(text.to_owned());

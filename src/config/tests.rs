@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::{JsonStyle, Overrides, Unknown};
 use crate::fault::ErrorForm;
+use crate::introspection::Exposes;
 use crate::route::{Decoding, Plus, Selector};
-use crate::schema::SameTemplate;
+use crate::schema::{ReflectSettings, SameTemplate};
 use crate::server::{Limits, Timeouts};
 use crate::telemetry::{AccessLogFormat, AccessLogTarget};
 use crate::tls::{ClientAuth, Versions};
@@ -65,6 +66,15 @@ fn the_least_has_defaults_everywhere() {
     assert_eq!(settings.drain, Duration::from_secs(30));
 }
 
+#[test]
+fn backends_may_be_all_that_says_what_is_served() {
+    for text in ["books", "[books]", "\"*\"", "{}", "{ from: books }"] {
+        let schema = good(&format!("schema: {{ reflect: {text} }}")).schema;
+        assert_eq!(schema.reflect, Some(ReflectSettings::of(vec!["books".to_owned()])), "{text}");
+        assert!(schema.descriptors.is_empty());
+    }
+}
+
 const FULL: &str = r#"
 listeners:
   public:
@@ -84,11 +94,14 @@ listeners:
       json_depth: 9
     limits: { body: 1MiB, message: 2MiB, head: 32KiB, url: 4kB, connections: 10, streams: 11 }
     timeouts: { head: 1s, body: 2s, idle: 3m }
+    reflection: off
+    health: on
   inside: { address: "[::1]:8081", json: { defaults: omit, names: json, enums: names, int64: strings } }
 admin: { address: 127.0.0.1:9090 }
 schema:
   descriptors: [descriptors/*.binpb, /abs/x.binpb]
   protos: proto/
+  reflect: { from: [orders, "*"], every: 30s, timeout: 5s, wait: 0s, max_size: 1MiB }
   imports: [third_party]
   http_rules: [service.yaml]
   services: [shop.v1.*, shop.v1.Orders/Create]
@@ -138,6 +151,8 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     assert_eq!(public.limits, limits);
     let seconds = Duration::from_secs;
     assert_eq!(public.timeouts, Timeouts { head: seconds(1), body: seconds(2), idle: seconds(180) });
+    assert_eq!(public.exposes, Exposes { reflection: false, health: true });
+    assert_eq!(inside.exposes, Exposes { reflection: true, health: true });
     assert_eq!((&*inside.name, inside.address.to_string()), ("inside", "[::1]:8081".to_owned()));
     assert_eq!(settings.admin.map(|admin| admin.address.to_string()), Some("127.0.0.1:9090".to_owned()));
 
@@ -150,6 +165,14 @@ fn every_key_of_a_full_file_is_in_the_settings() {
         (&[text("proto/")][..], &[path("third_party")][..])
     );
     assert_eq!(schema.http_rules, [path("service.yaml")]);
+    let reflect = ReflectSettings {
+        upstreams: ["orders", "books", "stock"].map(str::to_owned).to_vec(),
+        every: Some(seconds(30)),
+        timeout: seconds(5),
+        wait: Duration::ZERO,
+        max_size: 1 << 20,
+    };
+    assert_eq!(schema.reflect, Some(reflect));
     let services: Vec<String> = schema.services.iter().map(Selector::to_string).collect();
     assert_eq!(services, ["shop.v1.*", "shop.v1.Orders/Create"]);
     assert_eq!((schema.default_bindings, schema.same_template), (true, SameTemplate::FirstWins));
@@ -169,7 +192,7 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     let want = [("*", "books"), ("shop.v1.Orders/*", "orders"), ("shop.v1.Stock/*", "stock")];
     assert_eq!(rules, want.map(|(selector, upstream)| (selector.to_owned(), Some(upstream))));
     assert_eq!((settings.rules[0].timeout, settings.rules[0].max_body), (Some(seconds(10)), Some(1 << 20)));
-    assert_eq!(settings.rules[1].excerpt.as_ref().map(|excerpt| excerpt.line), Some(36));
+    assert_eq!(settings.rules[1].excerpt.as_ref().map(|excerpt| excerpt.line), Some(39));
     let log = AccessLogSettings {
         target: AccessLogTarget::File(path("logs/access.log")),
         format: AccessLogFormat::Json,
@@ -279,6 +302,14 @@ const WRONG: &[(&str, &[&str])] = &[
     ("schema: { descriptors: a, services: [\"a.B/C/D\"] }", &["a second slash", "t.yaml:1:44"]),
     ("schema: { descriptors: a, default_bindings: yes }", &["`yes` is none of `true`, `false`"]),
     ("schema: { descriptors: a, same_template: last }", &["`last` is none of `refuse`, `first`"]),
+    (
+        "schema: { reflect: boks }",
+        &["`schema.reflect`: there is no upstream `boks`", "did you mean `books`?", "t.yaml:1:20"],
+    ),
+    ("schema: { reflect: { from: [] } }", &["`schema.reflect.from`: the list is empty"]),
+    ("schema: { reflect: { every: 0s } }", &["`schema.reflect.every`: 0s is no time at all"]),
+    ("schema: { reflect: { max_size: 1 } }", &["1 is out of range", "write a size from 64KiB to 512MiB"]),
+    ("listeners: { a: { address: 127.0.0.1:1, reflection: no } }", &["`no` is none of `on`, `off`"]),
     // Upstreams.
     ("upstreams: { a: {} }", &["`upstreams.a`: the key `endpoints` is missing"]),
     (

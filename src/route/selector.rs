@@ -131,6 +131,15 @@ impl Selector {
         }
     }
 
+    /// Whether the set may hold methods of the service with this full name.
+    pub fn may_match_in(&self, service: &str) -> bool {
+        match self {
+            Selector::All => true,
+            Selector::Package(_) => self.matches(service, ""),
+            Selector::Service(name) | Selector::Method { service: name, .. } => name == service,
+        }
+    }
+
     /// How narrow the set is. Two different selectors that match the same method never have the
     /// same specificity.
     pub fn specificity(&self) -> Specificity {

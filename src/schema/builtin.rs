@@ -1,6 +1,9 @@
 //! The files that every schema may import without bringing them along: google/protobuf/*,
 //! google/api/* and google/rpc/*.
 
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use prost_reflect::DescriptorPool;
 
@@ -45,6 +48,12 @@ pub(super) fn files(problems: &mut Problems) -> Vec<RawFile> {
         }
     }
     files
+}
+
+/// The names of all built-in files.
+pub(super) fn names() -> &'static BTreeSet<String> {
+    static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
+    NAMES.get_or_init(|| files(&mut Problems::new()).into_iter().map(|file| file.outline.name).collect())
 }
 
 /// google/api and google/rpc alone, for what the gateway itself says in their terms.

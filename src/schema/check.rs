@@ -12,8 +12,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::http_rule::{RawRule, SourcedRule};
 use super::pool::Built;
+use super::reflected::Homes;
 use super::service_config::{ConfigRule, ServiceConfigs};
-use super::{Binding, BindingSource, File, Method, SameTemplate, Schema, SchemaSettings};
+use super::{Binding, BindingSource, File, Method, Reflected, SameTemplate, Schema, SchemaSettings};
 use crate::problem::{Problem, Problems, nearest};
 use crate::route::{HttpMethod, Segment, Selector};
 use binding::Checked;
@@ -23,13 +24,17 @@ pub(super) fn check(
     built: Built,
     configs: &ServiceConfigs,
     settings: &SchemaSettings,
+    reflected: &[Reflected],
     problems: &mut Problems,
 ) -> Schema {
     let Built { pool, features, files, complete } = built;
+    let homes = Homes::new(reflected);
     let all: Vec<MethodDescriptor> = files
         .iter()
-        .filter_map(|file| pool.get_file_by_name(file.name()))
-        .flat_map(|file| file.services().collect::<Vec<_>>())
+        .filter_map(|file| Some((pool.get_file_by_name(file.name())?, &file.origin)))
+        .flat_map(|(file, origin)| {
+            file.services().filter(|service| homes.serve(service.full_name(), origin)).collect::<Vec<_>>()
+        })
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .collect();
     // Where a file is missing, so may be the methods that these would name.
@@ -48,7 +53,12 @@ pub(super) fn check(
                 .iter()
                 .any(|of| of.matches(method.parent_service().full_name(), method.name()))
     };
-    let methods: Vec<Method> = all.into_iter().filter(served).map(Method::new).collect();
+    let methods: Vec<Method> = (all.into_iter().filter(served))
+        .map(|method| {
+            let upstreams = homes.of(method.parent_service().full_name());
+            Method::new(method, upstreams)
+        })
+        .collect();
     let mut checked: Vec<Checked> = Vec::new();
     for (index, method) in methods.iter().enumerate() {
         let rule = match rules.remove(method.full_name()) {

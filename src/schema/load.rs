@@ -11,7 +11,7 @@ use prost::{DecodeError, Message};
 
 use super::inputs::{self, InputKind};
 use super::outline::Outline;
-use super::{FileOrigin, SchemaSettings, builtin, sources};
+use super::{FileOrigin, Reflected, SchemaSettings, builtin, sources};
 use crate::problem::{Problem, Problems};
 
 /// One file before it is in a pool.
@@ -41,13 +41,16 @@ pub(super) struct RawFiles {
 }
 
 /// Reads all inputs.
-pub(super) fn read(settings: &SchemaSettings, problems: &mut Problems) -> RawFiles {
+pub(super) fn read(settings: &SchemaSettings, reflected: &[Reflected], problems: &mut Problems) -> RawFiles {
     let mut given = Vec::new();
     for found in inputs::expand(&settings.descriptors, InputKind::DescriptorSets, problems) {
         match descriptor_set(&found.path) {
             Ok(files) => given.extend(files),
             Err(problem) => problems.push(problem),
         }
+    }
+    for upstream in reflected {
+        given.extend(upstream.raw_files(problems));
     }
     let built_in = builtin::files(problems);
     let protos = inputs::expand(&settings.protos, InputKind::Sources, problems);

@@ -1,8 +1,8 @@
 //! The schema: which methods there are, what their messages look like, and which HTTP requests
 //! reach them.
 //!
-//! Everything here happens at load. [`load()`] turns descriptor sets, `.proto` sources and service
-//! configurations into a [`Schema`]; the router, the message plans and server reflection are made
+//! Everything here happens at load. [`load()`] turns descriptor sets, `.proto` sources, what backends
+//! [`Reflected`] and service configurations into a [`Schema`]; the router, the message plans and server reflection are made
 //! from it. All problems of all inputs are found in one pass and told together.
 
 mod builtin;
@@ -11,10 +11,12 @@ mod compare;
 mod editions;
 mod fields;
 mod http_rule;
+mod index;
 mod inputs;
 mod load;
 mod outline;
 mod pool;
+mod reflected;
 mod service_config;
 mod settings;
 mod sources;
@@ -22,6 +24,7 @@ mod sources;
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor, MethodDescriptor};
@@ -31,7 +34,9 @@ use crate::problem::{Problem, Problems};
 use crate::route::{HttpMethod, Template};
 
 pub use builtin::builtin_pool;
-pub use settings::{SameTemplate, SchemaSettings};
+pub use index::Index;
+pub use reflected::{FileNames, Reflected, is_built_in};
+pub use settings::{ReflectSettings, SameTemplate, SchemaSettings};
 
 /// All that is known about the APIs behind the gateway.
 #[derive(Debug, Clone)]
@@ -64,11 +69,16 @@ pub struct Method {
     pub client_streaming: bool,
     /// Whether the server sends any number of messages.
     pub server_streaming: bool,
+    /// The upstreams that say by reflection that they serve it, by name.
+    pub upstreams: Vec<Arc<str>>,
 }
 
 impl Method {
-    fn new(descriptor: MethodDescriptor) -> Self {
+    /// A method, and who says by reflection that they serve it.
+    #[must_use]
+    pub fn new(descriptor: MethodDescriptor, upstreams: Vec<Arc<str>>) -> Self {
         Self {
+            upstreams,
             path: format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()),
             client_streaming: descriptor.is_client_streaming(),
             server_streaming: descriptor.is_server_streaming(),
@@ -168,26 +178,27 @@ pub enum FileOrigin {
     DescriptorSet(PathBuf),
     /// This `.proto` source.
     Source(PathBuf),
+    /// The upstream of this name, by reflection.
+    Reflected(Arc<str>),
     /// It came with the program.
     BuiltIn,
 }
 
-/// Loads the schema.
+/// Loads the schema from the files that the settings name and from what backends have `reflected`.
 ///
 /// # Errors
 /// All that is wrong with the inputs, each with its place; warnings among them.
-pub fn load(settings: &SchemaSettings) -> Result<(Schema, Problems), Problems> {
+pub fn load(settings: &SchemaSettings, reflected: &[Reflected]) -> Result<(Schema, Problems), Problems> {
     let mut problems = Problems::new();
-    if settings.descriptors.is_empty() && settings.protos.is_empty() {
-        problems.push(
-            Problem::error("no schema is given")
-                .help("name descriptor sets (`descriptors`) or .proto sources (`protos`)"),
-        );
+    if settings.descriptors.is_empty() && settings.protos.is_empty() && settings.reflect.is_none() {
+        problems.push(Problem::error("no schema is given").help(
+            "name descriptor sets (`descriptors`) or .proto sources (`protos`), or ask the backends (`reflect`)",
+        ));
         return Err(problems);
     }
-    let raw = load::read(settings, &mut problems);
+    let raw = load::read(settings, reflected, &mut problems);
     let built = pool::build(raw, &mut problems);
     let configs = service_config::read(&settings.http_rules, &mut problems);
-    let schema = check::check(built, &configs, settings, &mut problems);
+    let schema = check::check(built, &configs, settings, reflected, &mut problems);
     problems.into_result(schema)
 }

@@ -92,7 +92,21 @@ fn unreadable(file: &RawFile) -> Option<Problem> {
 fn origin_path(origin: &FileOrigin) -> PathBuf {
     match origin {
         FileOrigin::DescriptorSet(path) | FileOrigin::Source(path) => path.clone(),
+        FileOrigin::Reflected(upstream) => PathBuf::from(format!("(reflection of `{upstream}`)")),
         FileOrigin::BuiltIn => PathBuf::from("(built in)"),
+    }
+}
+
+/// What to do where a file of this origin imports one that is missing.
+fn where_to_get(origin: &FileOrigin) -> &'static str {
+    match origin {
+        FileOrigin::DescriptorSet(_) | FileOrigin::Source(_) | FileOrigin::BuiltIn => {
+            "make the descriptor set with `buf build` or with \
+             `protoc --include_imports`, or name an input that has the file"
+        }
+        FileOrigin::Reflected(_) => {
+            "the backend does not give it by reflection; name a descriptor set that has the file"
+        }
     }
 }
 
@@ -179,10 +193,7 @@ impl Files {
                         self.all[file].name()
                     ))
                     .in_file(origin_path(&self.all[file].origin))
-                    .help(
-                        "make the descriptor set with `buf build` or with \
-                         `protoc --include_imports`, or name an input that has the file",
-                    ),
+                    .help(where_to_get(&self.all[file].origin)),
                 );
             }
             self.state[file] = State::Out;

@@ -1,6 +1,7 @@
 //! What an operator says about the schema: where descriptors, sources and HTTP rules come from.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::route::Selector;
 
@@ -12,6 +13,8 @@ pub struct SchemaSettings {
     pub descriptors: Vec<String>,
     /// `.proto` sources: files, folders (`*.proto`, at any depth) and globs.
     pub protos: Vec<String>,
+    /// The backends that are asked what they serve. None: no one is.
+    pub reflect: Option<ReflectSettings>,
     /// The folders that `import` statements of the sources are relative to. None: every input of
     /// `protos` brings its own, the folder itself or the one that the file or the glob is in.
     pub imports: Vec<PathBuf>,
@@ -24,6 +27,47 @@ pub struct SchemaSettings {
     pub default_bindings: bool,
     /// What two bindings with one HTTP method and one template mean.
     pub same_template: SameTemplate,
+}
+
+impl SchemaSettings {
+    /// How long the start may wait for backends.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        self.reflect.as_ref().map_or(Duration::ZERO, |reflect| reflect.wait)
+    }
+}
+
+/// Which backends say by server reflection what they serve, and when they are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReflectSettings {
+    /// The names of the upstreams that are asked; at least one, none twice.
+    pub upstreams: Vec<String>,
+    /// How long after an answer the next one is asked for. None: only at the start and when told to.
+    pub every: Option<Duration>,
+    /// How long one upstream may take to tell everything.
+    pub timeout: Duration,
+    /// How long the start waits for upstreams that are not up yet.
+    pub wait: Duration,
+    /// The most that one upstream may tell, in bytes.
+    pub max_size: usize,
+}
+
+impl ReflectSettings {
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+    pub const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+    pub const DEFAULT_MAX_SIZE: usize = 64 << 20;
+
+    /// These upstreams are asked, and all else is as it stands by default.
+    #[must_use]
+    pub fn of(upstreams: Vec<String>) -> Self {
+        Self {
+            upstreams,
+            every: None,
+            timeout: Self::DEFAULT_TIMEOUT,
+            wait: Self::DEFAULT_WAIT,
+            max_size: Self::DEFAULT_MAX_SIZE,
+        }
+    }
 }
 
 /// What two bindings with the same HTTP method and the same template mean.

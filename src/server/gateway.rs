@@ -1,5 +1,6 @@
 //! The gateway as a tower `Service`, for programs that have a server of their own.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,13 +10,18 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::sync::{Notify, watch};
 use tower::Service;
 
 use super::observe::Observed;
+use super::reload::Reloader;
+use super::run::spawn;
 use super::snapshot;
+use super::sources::Sources;
 use super::stack::{Shared, stack};
 use crate::codec::PlanSet;
 use crate::config::Settings;
+use crate::introspection::Own;
 use crate::problem::{Problem, Problems};
 use crate::protocol::BoxError;
 use crate::protocol::rest::ErrorRenderer;
@@ -27,11 +33,20 @@ use crate::upstream::Clusters;
 /// of its settings, and connects to its upstreams on the runtime that it is called on.
 #[derive(Clone)]
 pub struct Gateway {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Shared,
+    /// Told to load the schema again.
+    reload: Arc<Notify>,
+    /// Dropped, it ends the thread that does so.
+    _alive: watch::Sender<bool>,
 }
 
 impl Gateway {
-    /// Loads everything that the settings name. Warnings come beside the gateway.
+    /// Loads everything that the settings name. Warnings come beside the gateway. Where backends are asked what they
+    /// serve, this blocks until they have answered.
     ///
     /// # Errors
     /// Every problem in settings, schema and rules.
@@ -40,19 +55,42 @@ impl Gateway {
             .listeners
             .first()
             .ok_or_else(|| Problem::error("a gateway needs a listener to take choices from"))?;
-        let (schema, mut warnings) = schema::load(&settings.schema)?;
         let metrics = Arc::new(Metrics::default());
-        let clusters = Clusters::new(&settings.upstreams, 1)?;
-        let (snapshot, more) = snapshot::build(&schema, &settings.rules, &clusters, &metrics, 1)?;
+        let clusters = Arc::new(Clusters::new(&settings.upstreams, 1)?);
+        let mut sources = Sources::new(&settings.schema, &settings.upstreams);
+        let (schema, mut warnings) = sources.first(settings.schema.wait())?;
+        let (alive, stopped) = watch::channel(false);
+        let own = Arc::new(Own::new(listener.exposes, &clusters, 1, stopped.clone()));
+        let (snapshot, more) = snapshot::build(&schema, &settings.rules, &clusters, &own, &metrics, 1)?;
+        own.expose(Arc::clone(snapshot.exposed()));
         warnings.extend(more);
         let access_log = AccessLog::open(&settings.access_log, Arc::clone(&metrics))
             .map_err(|error| Problem::error(format!("the access log can't be opened: {error}")))?
             .map(Arc::new);
-        let observer = Arc::new(Observer { metrics, access_log });
+        let observer = Arc::new(Observer { metrics: Arc::clone(&metrics), access_log });
         let builtin = PlanSet::compile(&schema::builtin_pool());
         let errors = Arc::new(ErrorRenderer { form: listener.errors, builtin });
-        let shared = Shared::new(listener, observer, errors, Arc::new(ArcSwap::from_pointee(snapshot)), 0);
-        Ok((Self { shared: Arc::new(shared) }, warnings))
+        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
+        let shared = Shared::new(listener, observer, errors, Arc::clone(&snapshots), 0);
+        let reloader = Reloader {
+            sources,
+            rules: settings.rules.clone(),
+            clusters,
+            own,
+            metrics,
+            snapshots,
+            silent: BTreeSet::new(),
+        };
+        let reload = Arc::new(Notify::new());
+        let told = Arc::clone(&reload);
+        // It ends by itself when the gateway is dropped.
+        let _ = spawn("reload".into(), stopped, move |stopped| reloader.run(told, stopped))?;
+        Ok((Self { inner: Arc::new(Inner { shared, reload, _alive: alive }) }, warnings))
+    }
+
+    /// As [`Running::reload`](super::Running::reload).
+    pub fn reload(&self) {
+        self.inner.reload.notify_one();
     }
 }
 
@@ -71,6 +109,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(stack(&self.shared).call(request))
+        Box::pin(stack(&self.inner.shared).call(request))
     }
 }

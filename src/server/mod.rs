@@ -10,19 +10,24 @@ mod gateway;
 mod io;
 mod listener;
 mod observe;
+mod own;
 mod refuse;
+mod reload;
 mod render;
 mod renew;
 mod resolve;
 mod run;
 mod settings;
 mod snapshot;
+mod sources;
 mod stack;
 mod tls;
 mod transport;
 mod watch;
 
 pub use gateway::Gateway;
+
 pub use run::{Running, start};
 pub use settings::{Limits, ListenerSettings, Timeouts};
 pub use snapshot::{Snapshot, compile};
+pub use sources::load_schema;

@@ -13,8 +13,9 @@ use http::{Method as HttpMethod, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Shown, Snapshot};
 use crate::fault::{Fault, Kind};
+use crate::introspection::Exposes;
 use crate::policy::{Bound, Call, Method, Protocol, Resolved, Way, is_preflight};
 use crate::protocol::{Reply, ReplyBody};
 use crate::route::{Captures, Lookup};
@@ -40,19 +41,25 @@ pub(super) struct Detected<B> {
 pub(super) struct Resolve {
     snapshots: Arc<ArcSwap<Snapshot>>,
     preflights: bool,
+    exposes: Exposes,
 }
 
 impl Resolve {
     /// `preflights` says whether the gateway answers those of browsers, which never reach an RPC then.
-    pub(super) fn new(snapshots: Arc<ArcSwap<Snapshot>>, preflights: bool) -> Self {
-        Self { snapshots, preflights }
+    pub(super) fn new(snapshots: Arc<ArcSwap<Snapshot>>, preflights: bool, exposes: Exposes) -> Self {
+        Self { snapshots, preflights, exposes }
     }
 }
 
 impl<S> Layer<S> for Resolve {
     type Service = ResolveService<S>;
     fn layer(&self, inner: S) -> ResolveService<S> {
-        ResolveService { inner, snapshots: Arc::clone(&self.snapshots), preflights: self.preflights }
+        ResolveService {
+            inner,
+            snapshots: Arc::clone(&self.snapshots),
+            preflights: self.preflights,
+            exposes: self.exposes,
+        }
     }
 }
 
@@ -61,6 +68,7 @@ pub(super) struct ResolveService<S> {
     inner: S,
     snapshots: Arc<ArcSwap<Snapshot>>,
     preflights: bool,
+    exposes: Exposes,
 }
 
 impl<S, B> Service<Detected<B>> for ResolveService<S>
@@ -79,6 +87,7 @@ where
     fn call(&mut self, Detected { protocol, request }: Detected<B>) -> Self::Future {
         let (head, body) = request.into_parts();
         let snapshot = self.snapshots.load();
+        let snapshot = snapshot.shown(self.exposes);
         let found = match protocol {
             Protocol::Rest
                 if self.preflights && is_preflight(head.method == HttpMethod::OPTIONS, &head.headers) =>
@@ -110,7 +119,7 @@ enum Unresolved {
 }
 
 /// By a binding: path and method lead to an RPC and say how the request is made of them.
-fn rest(snapshot: &Snapshot, head: &Parts) -> Result<Resolved, Unresolved> {
+fn rest(snapshot: &Shown<'_>, head: &Parts) -> Result<Resolved, Unresolved> {
     match snapshot.router().lookup(&head.method, head.uri.path()) {
         Lookup::Found(found) => {
             let bound = Bound { binding: Arc::clone(&found.value.binding), captures: found.captures };
@@ -125,7 +134,7 @@ fn rest(snapshot: &Snapshot, head: &Parts) -> Result<Resolved, Unresolved> {
 }
 
 /// Which methods a page may ask for at this path, whatever OPTIONS itself is bound to.
-fn preflight(snapshot: &Snapshot, path: &str) -> Unresolved {
+fn preflight(snapshot: &Shown<'_>, path: &str) -> Unresolved {
     let mut methods = match snapshot.router().lookup(&HttpMethod::OPTIONS, path) {
         // It is bound to any method or to this one; the browser knows which it wants.
         Lookup::Found(_) => "GET, HEAD, PUT, POST, PATCH, DELETE".to_owned(),
@@ -146,7 +155,7 @@ fn no_route() -> Unresolved {
 }
 
 /// By the RPC's own path, or by that of a binding, whatever its method: a handshake is always a GET.
-fn websocket(snapshot: &Snapshot, head: &Parts) -> Result<Resolved, Unresolved> {
+fn websocket(snapshot: &Shown<'_>, head: &Parts) -> Result<Resolved, Unresolved> {
     const METHODS: [HttpMethod; 5] =
         [HttpMethod::GET, HttpMethod::POST, HttpMethod::PUT, HttpMethod::PATCH, HttpMethod::DELETE];
     let path = head.uri.path();
@@ -165,7 +174,7 @@ fn websocket(snapshot: &Snapshot, head: &Parts) -> Result<Resolved, Unresolved> 
 }
 
 /// By the RPC's own path, `/package.Service/Method`, in exactly this spelling.
-fn rpc(snapshot: &Snapshot, head: &Parts, way: Way) -> Result<Resolved, Unresolved> {
+fn rpc(snapshot: &Shown<'_>, head: &Parts, way: Way) -> Result<Resolved, Unresolved> {
     match snapshot.rpc(head.uri.path()) {
         Some(method) if head.method == HttpMethod::POST => Ok(Resolved { method: Arc::clone(method), way }),
         Some(_) => Err(wrong_method(head, HttpMethod::POST.to_string())),

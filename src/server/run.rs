@@ -1,5 +1,6 @@
 //! Starting the process's workers, and ending them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroUsize;
@@ -9,18 +10,21 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::listener::{Acceptor, bind};
+use super::reload::Reloader;
 use super::renew::Renewal;
-use super::settings::ListenerSettings;
+use super::settings::{ListenerSettings, shown};
 use super::snapshot::{self, Snapshot};
+use super::sources::Sources;
 use super::stack::{Shared, stack};
 use super::tls::Served;
 use crate::admin::{self, Admin};
 use crate::codec::PlanSet;
 use crate::config::Settings;
+use crate::introspection::Own;
 use crate::problem::{Problem, Problems};
 use crate::protocol::rest::ErrorRenderer;
 use crate::schema;
@@ -35,6 +39,9 @@ pub struct Running {
     stop: watch::Sender<bool>,
     /// And what looks after certificates.
     workers: Vec<JoinHandle<()>>,
+    /// Told to load the schema again.
+    reload: Arc<Notify>,
+    reloader: Option<JoinHandle<()>>,
     /// Told to end after the workers, so that a drain can be watched.
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     ending: Arc<Ending>,
@@ -52,11 +59,15 @@ struct Ending {
 pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
     let workers = settings.workers.unwrap_or_else(cores).get();
     let metrics = Arc::new(Metrics::default());
-    let (schema, mut warnings) = schema::load(&settings.schema)?;
     let clusters = Arc::new(Clusters::new(&settings.upstreams, workers)?);
-    let (snapshot, more) = snapshot::build(&schema, &settings.rules, &clusters, &metrics, 1)?;
+    let mut sources = Sources::new(&settings.schema, &settings.upstreams);
+    let (schema, mut warnings) = sources.first(settings.schema.wait())?;
+    let (stop, stopped) = watch::channel(false);
+    let own = Arc::new(Own::new(shown(&settings.listeners), &clusters, workers, stopped.clone()));
+    let (snapshot, more) = snapshot::build(&schema, &settings.rules, &clusters, &own, &metrics, 1)?;
     warnings.extend(more);
     metrics.generation(snapshot.generation());
+    own.expose(Arc::clone(snapshot.exposed()));
     let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
     let builtin = PlanSet::compile(&schema::builtin_pool());
 
@@ -68,7 +79,6 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         .map(Arc::new);
     let observer = Arc::new(Observer { metrics: Arc::clone(&metrics), access_log: access_log.clone() });
 
-    let (stop, stopped) = watch::channel(false);
     let addresses: Vec<(String, SocketAddr)> =
         listeners.iter().map(|listener| (listener.settings.name.clone(), listener.address)).collect();
     let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -78,6 +88,8 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         snapshot: Arc::clone(&snapshots),
         stop,
         workers: Vec::new(),
+        reload: Arc::default(),
+        reloader: None,
         admin_thread: None,
         ending: Arc::new(Ending { drain: settings.drain, access_log }),
     };
@@ -91,6 +103,18 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         let thread = spawn("admin".into(), closed, move |closed| admin::serve(listener, admin, closed))?;
         running.admin_thread = Some((close, thread));
     }
+    let reloader = Reloader {
+        sources,
+        rules: settings.rules.clone(),
+        clusters: Arc::clone(&clusters),
+        own,
+        metrics: Arc::clone(&metrics),
+        snapshots: Arc::clone(&snapshots),
+        silent: BTreeSet::new(),
+    };
+    let told = Arc::clone(&running.reload);
+    let reloader = spawn("reload".into(), stopped.clone(), move |stopped| reloader.run(told, stopped))?;
+    running.reloader = Some(reloader);
     let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut renewal = Renewal::new(Arc::clone(&metrics));
     for listener in listeners {
@@ -198,7 +222,8 @@ fn bind_one(address: SocketAddr, what: &str) -> Result<StdListener, Problems> {
         .map_err(|error| Problems::from(Problem::error(format!("{what}: {address} can't be bound: {error}"))))
 }
 
-fn spawn<F>(
+/// A thread with a runtime of its own.
+pub(super) fn spawn<F>(
     name: String,
     stopped: watch::Receiver<bool>,
     run: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
@@ -283,6 +308,12 @@ impl Running {
         self.snapshot.load_full()
     }
 
+    /// Loads the schema again, in the background: its files, and what backends tell by reflection. A bad one is
+    /// refused, and what was good before stays in force.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
+
     /// Accepts nothing more, lets calls under way end for as long as the settings say, and waits for that.
     pub fn stop(self) {
         let began = Instant::now();
@@ -291,6 +322,11 @@ impl Running {
             if worker.join().is_err() {
                 error!("a worker ended with a panic");
             }
+        }
+        if let Some(thread) = self.reloader
+            && thread.join().is_err()
+        {
+            error!("loading the schema again ended with a panic");
         }
         if let Some((close, thread)) = self.admin_thread {
             close.send_replace(true);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
+use crate::introspection::Exposes;
 use crate::policy::CorsSettings;
 use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
@@ -36,6 +37,8 @@ pub struct ListenerSettings {
     pub packing: Option<Packing>,
     /// None where WebSockets are refused.
     pub websocket: Option<WebSocketSettings>,
+    /// Which of the gateway's own services there are.
+    pub exposes: Exposes,
     pub limits: Limits,
     pub timeouts: Timeouts,
 }
@@ -60,10 +63,16 @@ impl ListenerSettings {
             unpacking: Unpacking::default(),
             packing: None,
             websocket: Some(WebSocketSettings::default()),
+            exposes: Exposes::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
     }
+}
+
+/// What at least one of these listeners shows of the gateway's own services.
+pub(super) fn shown<'l>(listeners: impl IntoIterator<Item = &'l ListenerSettings>) -> Exposes {
+    listeners.into_iter().fold(Exposes::NONE, |shown, listener| shown.or(listener.exposes))
 }
 
 /// Sizes, in bytes unless they count something.

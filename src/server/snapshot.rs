@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use rustc_hash::FxHashMap;
+use tokio::sync::watch;
 
+use super::own::OwnMethods;
+use super::settings::shown;
+use super::sources::load_schema;
 use crate::codec::PlanSet;
 use crate::config::Settings;
+use crate::introspection::{Exposed, Exposes, Own};
 use crate::policy::{Method, Rule};
 use crate::problem::{Problem, Problems};
-use crate::route::{HttpMethod, Router, RouterBuilder, Segment};
-use crate::schema::{self, Schema};
+use crate::route::{HttpMethod, Router, RouterBuilder, Segment, Selector};
+use crate::schema::{self, Index, Schema};
 use crate::telemetry::Metrics;
 use crate::transcode::Binding;
 use crate::upstream::{Cluster, Clusters};
 
 /// How long a unary call may take where no rule says so.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a path and a method lead to.
 pub(super) struct Route {
@@ -32,6 +37,10 @@ pub struct Snapshot {
     router: Router<Route>,
     /// By `/package.Service/Method`. Only what is in the schema is a key, so a fast hash is safe.
     rpcs: FxHashMap<Box<str>, Arc<Method>>,
+    /// What its methods share, and calls that outlive it.
+    plans: Arc<PlanSet>,
+    own: OwnMethods,
+    exposed: Arc<Exposed>,
     bindings: usize,
     example: Option<String>,
 }
@@ -61,13 +70,35 @@ impl Snapshot {
         self.example.as_deref()
     }
 
-    pub(super) fn router(&self) -> &Router<Route> {
-        &self.router
+    /// As a listener that shows these of the gateway's own services has it.
+    pub(super) fn shown(&self, exposes: Exposes) -> Shown<'_> {
+        Shown { snapshot: self, exposes }
     }
 
-    /// The RPC with exactly this path.
+    /// What clients may know of it.
+    pub(super) fn exposed(&self) -> &Arc<Exposed> {
+        &self.exposed
+    }
+
+    pub(super) fn plans(&self) -> &Arc<PlanSet> {
+        &self.plans
+    }
+}
+
+/// A snapshot, as one listener has it.
+pub(super) struct Shown<'s> {
+    snapshot: &'s Snapshot,
+    exposes: Exposes,
+}
+
+impl Shown<'_> {
+    pub(super) fn router(&self) -> &Router<Route> {
+        &self.snapshot.router
+    }
+
+    /// The RPC with exactly this path. The gateway's own ones come before those of the schema.
     pub(super) fn rpc(&self, path: &str) -> Option<&Arc<Method>> {
-        self.rpcs.get(path)
+        self.snapshot.own.find(path, self.exposes).or_else(|| self.snapshot.rpcs.get(path))
     }
 }
 
@@ -76,9 +107,10 @@ impl Snapshot {
 /// # Errors
 /// Every problem in schema, HTTP rules, upstreams and rules.
 pub fn compile(settings: &Settings) -> Result<(Snapshot, Problems), Problems> {
-    let (schema, mut warnings) = schema::load(&settings.schema)?;
+    let (schema, mut warnings) = load_schema(&settings.schema, &settings.upstreams)?;
     let clusters = Clusters::new(&settings.upstreams, 1)?;
-    let (snapshot, more) = build(&schema, &settings.rules, &clusters, &Metrics::default(), 1)?;
+    let own = Own::new(shown(&settings.listeners), &clusters, 1, watch::channel(false).1);
+    let (snapshot, more) = build(&schema, &settings.rules, &clusters, &own, &Metrics::default(), 1)?;
     warnings.extend(more);
     Ok((snapshot, warnings))
 }
@@ -88,11 +120,13 @@ pub(super) fn build(
     schema: &Schema,
     rules: &[Rule],
     clusters: &Clusters,
+    own: &Own,
     metrics: &Metrics,
     generation: u64,
 ) -> Result<(Snapshot, Problems), Problems> {
     let mut problems = Problems::new();
-    report_idle_rules(schema, rules, &mut problems);
+    report_idle_rules(schema, own, rules, &mut problems);
+    report_own_upstreams(own, rules, &mut problems);
     let plans = PlanSet::compile_with(&schema.pool, &schema.features);
     let methods = compile_methods(schema, rules, clusters, metrics, &plans, &mut problems);
     let mut router = RouterBuilder::new();
@@ -122,10 +156,16 @@ pub(super) fn build(
             problems.push(Problem::error(what));
         }
     }
+    let index = if own.shown().reflection { Index::of_schema(schema) } else { Index::default() };
+    let served = schema.methods.iter().zip(&methods);
+    let served = served.filter_map(|(told, method)| Some((told.service(), &method.as_ref()?.upstream)));
     problems.into_result(Snapshot {
+        exposed: Arc::new(Exposed::new(index, served)),
+        own: OwnMethods::compile(own, rules, metrics),
         generation,
         router: router.build(),
         rpcs: methods.into_iter().flatten().map(|method| (method.path.as_str().into(), method)).collect(),
+        plans,
         bindings,
         example: example(schema),
     })
@@ -167,14 +207,21 @@ fn compile_methods(
 ) -> Vec<Option<Arc<Method>>> {
     let rules = Rules::new(rules);
     let mut homeless: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut contested: BTreeMap<&str, &[Arc<str>]> = BTreeMap::new();
     let methods = schema
         .methods
         .iter()
         .map(|method| {
             let (service, name) = (method.service(), method.name());
-            let upstream = match rules.most_specific(service, name, |rule| rule.upstream.as_deref()) {
-                Some(upstream) => clusters.get(upstream),
-                None => clusters.only(),
+            let rule = rules.most_specific(service, name, |rule| rule.upstream.as_deref());
+            let upstream = match (rule, &*method.upstreams) {
+                (Some(upstream), _) => clusters.get(upstream),
+                (None, []) => clusters.only(),
+                (None, [only]) => clusters.get(only),
+                (None, several) => {
+                    contested.insert(service, several);
+                    return None;
+                }
             };
             let Some(upstream) = upstream else {
                 *homeless.entry(service).or_default() += 1;
@@ -198,10 +245,17 @@ fn compile_methods(
                 .help(format!("add `\"{service}/*\": {{ upstream: … }}` to `rules`, or choose services with `schema.services`")),
         );
     }
+    for (service, upstreams) in contested {
+        let names: Vec<String> = upstreams.iter().map(|name| format!("`{name}`")).collect();
+        problems.push(
+            Problem::error(format!("the upstreams {} all serve `{service}`, and no rule says which one is called", names.join(", ")))
+                .help(format!("add `\"{service}/*\": {{ upstream: … }}` to `rules`, or choose services with `schema.services`")),
+        );
+    }
     methods
 }
 
-fn compile_method(
+pub(super) fn compile_method(
     method: &schema::Method,
     plans: &Arc<PlanSet>,
     metrics: &Metrics,
@@ -223,17 +277,17 @@ fn compile_method(
 }
 
 /// Rules, the most specific first.
-struct Rules<'r>(Vec<&'r Rule>);
+pub(super) struct Rules<'r>(Vec<&'r Rule>);
 
 impl<'r> Rules<'r> {
-    fn new(rules: &'r [Rule]) -> Self {
+    pub(super) fn new(rules: &'r [Rule]) -> Self {
         let mut sorted: Vec<&Rule> = rules.iter().collect();
         sorted.sort_by_key(|rule| std::cmp::Reverse(rule.selector.specificity()));
         Self(sorted)
     }
 
     /// The value of one key: that of the most specific rule that has it.
-    fn most_specific<T>(
+    pub(super) fn most_specific<T>(
         &self,
         service: &str,
         method: &str,
@@ -243,10 +297,28 @@ impl<'r> Rules<'r> {
     }
 }
 
-fn report_idle_rules(schema: &Schema, rules: &[Rule], problems: &mut Problems) {
+/// Rules that give an upstream to what the gateway answers itself.
+fn report_own_upstreams(own: &Own, rules: &[Rule], problems: &mut Problems) {
+    let names_own = |selector: &Selector| match selector {
+        Selector::All | Selector::Package(_) => false,
+        Selector::Service(_) | Selector::Method { .. } => {
+            own.methods().iter().any(|method| selector.matches(method.service(), method.name()))
+        }
+    };
+    for rule in rules.iter().filter(|rule| rule.upstream.is_some() && names_own(&rule.selector)) {
+        let what =
+            format!("the rule `{}` has an upstream, but the gateway answers this itself", rule.selector);
+        let mut problem = Problem::warning(what)
+            .help("listeners with `health: off` or `reflection: off` pass the service to its upstream");
+        problem.excerpts.extend(rule.excerpt.clone());
+        problems.push(problem);
+    }
+}
+
+fn report_idle_rules(schema: &Schema, own: &Own, rules: &[Rule], problems: &mut Problems) {
     for rule in rules {
         let matches = |method: &schema::Method| rule.selector.matches(method.service(), method.name());
-        if !schema.methods.iter().any(matches) {
+        if !schema.methods.iter().chain(own.methods()).any(matches) {
             let mut problem = Problem::warning(format!("the rule `{}` matches no method", rule.selector))
                 .help("`transom routes` prints the methods that there are");
             problem.excerpts.extend(rule.excerpt.clone());

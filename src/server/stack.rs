@@ -17,6 +17,7 @@ use super::render::{Render, Rendered};
 use super::resolve::{Resolve, Routed};
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
+use crate::introspection::Exposes;
 use crate::policy::{Admit, Admitted, BodySize, Cors, Deadline};
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub exchanges: Arc<Exchanges>,
     pub cors: Option<Arc<Cors>>,
     pub packing: Option<Arc<Packing>>,
+    pub exposes: Exposes,
     pub max_url: usize,
     pub max_body: usize,
 }
@@ -72,6 +74,7 @@ impl Shared {
             }),
             cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
             packing: settings.packing.clone().map(Arc::new),
+            exposes: settings.exposes,
             max_url: settings.limits.url,
             max_body: settings.limits.body,
         }
@@ -104,7 +107,7 @@ where
         // Refuses by the head alone, before a route is looked for.
         .layer(Edge::new(shared.max_url, shared.cors.clone()))
         // From here on a call is an RPC; everything that is decided is keyed to it.
-        .layer(Resolve::new(Arc::clone(&shared.snapshots), shared.cors.is_some()))
+        .layer(Resolve::new(Arc::clone(&shared.snapshots), shared.cors.is_some(), shared.exposes))
         // Before the body, so that a body that trickles in counts too.
         .layer(Deadline)
         // A body that says that it is too large is refused before a byte of it is read.

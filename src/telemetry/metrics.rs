@@ -72,6 +72,27 @@ fn name(number: usize) -> &'static str {
     u32::try_from(number).ok().and_then(Code::from_number).map_or("OK", Code::name)
 }
 
+/// What became of an attempt to load the schema again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// It is in force.
+    Done,
+    /// It is bad; the last good one stays.
+    Refused,
+    /// An upstream does not tell what it serves; what it said last stays.
+    Untold,
+}
+
+impl Reload {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Untold => "untold",
+        }
+    }
+}
+
 /// Everything that is counted.
 #[derive(Default)]
 pub struct Metrics {
@@ -84,6 +105,7 @@ pub struct Metrics {
     /// The runtimes of the workers, by number.
     workers: Mutex<Vec<(usize, RuntimeMetrics)>>,
     generation: Gauge,
+    reloads: Family<Vec<(&'static str, &'static str)>, Counter>,
     panics: Counter,
     access_log_dropped: Counter,
     tls: TlsMetrics,
@@ -145,6 +167,17 @@ impl Metrics {
         self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
     }
 
+    /// The number of the snapshot in force.
+    #[must_use]
+    pub fn generation_in_force(&self) -> i64 {
+        self.generation.get()
+    }
+
+    /// The schema was loaded again, or was to be.
+    pub fn reloaded(&self, result: Reload) {
+        self.reloads.get_or_create(&vec![("result", result.as_str())]).inc();
+    }
+
     /// The text that Prometheus reads (OpenMetrics 1.0).
     ///
     /// # Errors
@@ -159,6 +192,7 @@ impl Metrics {
             self.requests.clone(),
         );
         registry.register("generation", "The snapshot of schema and rules in force", self.generation.clone());
+        registry.register("reloads", "Loads of the schema after the first, by result", self.reloads.clone());
         registry.register("panics", "Calls that met a bug of the gateway", self.panics.clone());
         registry.register(
             "access_log_dropped_lines",

@@ -11,7 +11,7 @@ mod tls;
 mod trace;
 
 pub use access_log::{AccessLog, flush_lines, flush_when_idle};
-pub use metrics::{CallStats, Metrics, Open};
+pub use metrics::{CallStats, Metrics, Open, Reload};
 pub use observation::{Observation, Observer, Outcome};
 pub use settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};
 pub use tls::TlsMetrics;

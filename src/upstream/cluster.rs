@@ -4,21 +4,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::call::{Replies, Reply, Sender};
-use super::connection::{Connection, Purpose, Target};
+use super::connection::{Connection, Dial, Purpose, Reach, ServePipe, Target};
 use super::incoming::Incoming;
-use super::settings::UpstreamSettings;
+use super::settings::{Endpoint, UpstreamSettings};
 use super::status;
 use super::tls;
 use crate::fault::{Fault, Kind};
 use crate::problem::Problems;
 
 /// Every upstream of a process.
-pub struct Clusters(Vec<Arc<Cluster>>);
+pub struct Clusters {
+    all: Vec<Arc<Cluster>>,
+    /// Told when one of them is reached, or no longer.
+    reach_changed: watch::Receiver<()>,
+}
 
 impl Clusters {
     /// One cluster for each upstream, with connections of their own for each of `workers` workers. Nothing is
@@ -28,26 +33,27 @@ impl Clusters {
     /// TLS settings that can't be used.
     pub fn new(settings: &[UpstreamSettings], workers: usize) -> Result<Self, Problems> {
         let mut problems = Problems::new();
-        let mut clusters = Vec::with_capacity(settings.len());
+        let mut all = Vec::with_capacity(settings.len());
+        let (changed, reach_changed) = watch::channel(());
         for settings in settings {
-            match Cluster::new(settings, workers) {
-                Ok(cluster) => clusters.push(Arc::new(cluster)),
+            match Cluster::new(settings, workers, changed.clone()) {
+                Ok(cluster) => all.push(Arc::new(cluster)),
                 Err(found) => problems.extend(found),
             }
         }
-        problems.into_result(Self(clusters)).map(|(clusters, _)| clusters)
+        problems.into_result(Self { all, reach_changed }).map(|(clusters, _)| clusters)
     }
 
     /// Looks one up by name; at load only.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Cluster>> {
-        self.0.iter().find(|cluster| &*cluster.name == name)
+        self.all.iter().find(|cluster| &*cluster.name == name)
     }
 
     /// The only one there is, if there is only one.
     #[must_use]
     pub fn only(&self) -> Option<&Arc<Cluster>> {
-        match self.0.as_slice() {
+        match self.all.as_slice() {
             [only] => Some(only),
             _ => None,
         }
@@ -56,12 +62,18 @@ impl Clusters {
     /// Whether at least one connection of each cluster takes calls.
     #[must_use]
     pub fn all_reachable(&self) -> bool {
-        self.0.iter().all(|cluster| cluster.is_reachable())
+        self.all.iter().all(|cluster| cluster.is_reachable())
+    }
+
+    /// Hears when a cluster is reached that was not, or the other way round.
+    #[must_use]
+    pub fn reach_changed(&self) -> watch::Receiver<()> {
+        self.reach_changed.clone()
     }
 
     /// Begins to connect, on the caller's runtime, the connections of this worker.
     pub fn warm(&self, worker: usize) {
-        for cluster in &self.0 {
+        for cluster in &self.all {
             // Those for streams connect when the first stream comes.
             for connection in cluster.pool(worker).map_or(&[][..], |pool| &pool.unary.connections) {
                 connection.start();
@@ -73,6 +85,7 @@ impl Clusters {
 /// One upstream: its endpoints and, for each worker, its connections to them.
 pub struct Cluster {
     name: Arc<str>,
+    reach: Arc<Reach>,
     /// By worker. A connection lives on the runtime of its worker, so that a call never crosses threads.
     pools: Vec<Pool>,
 }
@@ -101,31 +114,65 @@ pub struct Outgoing {
 }
 
 impl Cluster {
-    fn new(settings: &UpstreamSettings, workers: usize) -> Result<Self, Problems> {
+    fn new(
+        settings: &UpstreamSettings,
+        workers: usize,
+        changed: watch::Sender<()>,
+    ) -> Result<Self, Problems> {
+        let reach = Reach::new(changed);
         let name: Arc<str> = settings.name.as_str().into();
         let config = settings.tls.as_ref().map(|tls| tls::client_config(&name, tls)).transpose()?;
         let mut targets = Vec::with_capacity(settings.endpoints.len());
         for endpoint in &settings.endpoints {
-            let tls = match (&settings.tls, &config) {
-                (Some(settings), Some(config)) => Some(tls::for_endpoint(&name, endpoint, settings, config)?),
-                _ => None,
+            let dial = match (&settings.tls, &config) {
+                (Some(settings), Some(config)) => {
+                    Dial::Tls(tls::for_endpoint(&name, endpoint, settings, config)?)
+                }
+                _ => Dial::Tcp,
             };
             targets.push(Arc::new(Target {
                 upstream: Arc::clone(&name),
                 endpoint: endpoint.clone(),
-                tls,
+                dial,
                 connect_timeout: settings.connect_timeout,
+                reach: Arc::clone(&reach),
             }));
         }
+        Ok(Self::to(name, reach, &targets, settings.connections.get(), workers))
+    }
+
+    /// A server within the process, called like any other one. Each worker has a pipe of its own to it.
+    #[must_use]
+    pub fn in_process(name: &str, workers: usize, serve: ServePipe) -> Self {
+        let name: Arc<str> = name.into();
+        let reach = Reach::new(watch::Sender::new(()));
+        let authority = Authority::from_static("localhost");
+        let target = Arc::new(Target {
+            upstream: Arc::clone(&name),
+            endpoint: Endpoint { host: authority.host().to_owned(), port: 0, authority },
+            dial: Dial::Pipe(serve),
+            connect_timeout: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
+            reach: Arc::clone(&reach),
+        });
+        Self::to(name, reach, &[target], 1, workers)
+    }
+
+    fn to(
+        name: Arc<str>,
+        reach: Arc<Reach>,
+        targets: &[Arc<Target>],
+        connections: usize,
+        workers: usize,
+    ) -> Self {
         let turns = |purpose| Turns {
             // Neighbours in the list are different endpoints, so that taking turns spreads the calls.
-            connections: (0..settings.connections.get())
+            connections: (0..connections)
                 .flat_map(|_| targets.iter().map(|target| Connection::new(Arc::clone(target), purpose)))
                 .collect(),
             next: AtomicUsize::new(0),
         };
         let pool = || Pool { unary: turns(Purpose::Unary), streams: turns(Purpose::Streams) };
-        Ok(Self { pools: (0..workers.max(1)).map(|_| pool()).collect(), name })
+        Self { pools: (0..workers.max(1)).map(|_| pool()).collect(), name, reach }
     }
 
     #[must_use]
@@ -137,8 +184,10 @@ impl Cluster {
         self.pools.get(worker).or(self.pools.first())
     }
 
-    fn is_reachable(&self) -> bool {
-        self.pools.iter().any(|pool| pool.unary.connections.iter().any(Connection::is_ready))
+    /// Whether at least one of its connections takes calls.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.reach.is_reached()
     }
 
     /// Calls a unary method. A reply of more than `whole` bytes is given as soon as it is known to be one.

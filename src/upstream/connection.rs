@@ -4,13 +4,13 @@
 //! failed attempts it waits a little longer each time. Calls only ever look at the state that it publishes, so a dead
 //! backend costs them nothing but an answer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -46,8 +46,58 @@ const SHORT_LIFE: Duration = Duration::from_millis(250);
 pub(super) struct Target {
     pub upstream: Arc<str>,
     pub endpoint: Endpoint,
-    pub tls: Option<Tls>,
+    pub dial: Dial,
     pub connect_timeout: Duration,
+    pub reach: Arc<Reach>,
+}
+
+/// What leads to an endpoint.
+pub(super) enum Dial {
+    Tcp,
+    Tls(Tls),
+    /// A pipe within the process.
+    Pipe(ServePipe),
+}
+
+/// Serves HTTP/2 at the other end of a pipe, by a task on the caller's runtime.
+pub type ServePipe = Arc<dyn Fn(DuplexStream) + Send + Sync>;
+
+/// How much of a pipe may be under way in each direction.
+const PIPE: usize = 64 << 10;
+
+/// How many connections of a cluster take calls now.
+pub(super) struct Reach {
+    ready: AtomicUsize,
+    /// Told when the first one is there, and when the last one is gone; of all clusters together.
+    changed: watch::Sender<()>,
+}
+
+impl Reach {
+    pub(super) fn new(changed: watch::Sender<()>) -> Arc<Self> {
+        Arc::new(Self { ready: AtomicUsize::new(0), changed })
+    }
+
+    pub(super) fn is_reached(&self) -> bool {
+        self.ready.load(Ordering::SeqCst) > 0
+    }
+
+    /// One more, until what is returned is dropped.
+    fn count(self: &Arc<Self>) -> Counted {
+        if self.ready.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.changed.send_replace(());
+        }
+        Counted(Arc::clone(self))
+    }
+}
+
+struct Counted(Arc<Reach>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.0.ready.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.changed.send_replace(());
+        }
+    }
 }
 
 /// What kind of calls a connection carries.
@@ -130,7 +180,7 @@ impl Connection {
     }
 
     pub(super) fn is_tls(&self) -> bool {
-        self.target.tls.is_some()
+        matches!(self.target.dial, Dial::Tls(_))
     }
 
     /// Starts the task that keeps the connection up, on the runtime of the caller.
@@ -197,6 +247,7 @@ async fn keep_up(target: Arc<Target>, purpose: Purpose, publish: watch::Sender<L
                     debug!(upstream, endpoint, "connected");
                 }
                 let live = Arc::new(Live::new(send));
+                let counted = target.reach.count();
                 publish.send_replace(Link::Ready(Arc::clone(&live)));
                 let mut driver = tokio::spawn(driver);
                 tokio::select! {
@@ -204,6 +255,7 @@ async fn keep_up(target: Arc<Target>, purpose: Purpose, publish: watch::Sender<L
                     // Calls that are still on it go on to their end.
                     () = live.retired.notified() => {}
                 }
+                drop(counted);
                 info!(upstream, endpoint, "connection lost or closed by the backend");
                 publish.send_replace(Link::Connecting);
                 if live.born.elapsed() >= SHORT_LIFE {
@@ -231,18 +283,27 @@ type Driver = std::pin::Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Sen
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connect(target: &Target, purpose: Purpose) -> Result<(SendRequest<Bytes>, Driver), AnyError> {
-    let stream = TcpStream::connect((target.endpoint.host.as_str(), target.endpoint.port)).await?;
-    stream.set_nodelay(true)?;
-    match &target.tls {
-        None => handshake(stream, purpose).await,
-        Some(tls) => {
-            let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+    match &target.dial {
+        Dial::Tcp => handshake(dial(&target.endpoint).await?, purpose).await,
+        Dial::Pipe(serve) => {
+            let (near, far) = tokio::io::duplex(PIPE);
+            serve(far);
+            handshake(near, purpose).await
+        }
+        Dial::Tls(tls) => {
+            let stream = tls.connector.connect(tls.name.clone(), dial(&target.endpoint).await?).await?;
             if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                 return Err("the backend does not offer HTTP/2 (ALPN h2)".into());
             }
             handshake(stream, purpose).await
         }
     }
+}
+
+async fn dial(endpoint: &Endpoint) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn handshake<T>(stream: T, purpose: Purpose) -> Result<(SendRequest<Bytes>, Driver), AnyError>

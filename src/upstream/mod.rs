@@ -15,6 +15,7 @@ mod tls;
 
 pub use call::{Closed, LargeReply, Replies, Reply, Sender, UnaryReply};
 pub use cluster::{Cluster, Clusters, Outgoing};
+pub use connection::ServePipe;
 pub use frame::{FRAME_HEAD, FrameWalk, Walked, broken, finish_frame, start_frame};
 pub use incoming::Incoming;
 pub use settings::{Endpoint, Roots, TlsSettings, UpstreamSettings};

@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let backend = Backend::start()?;
     let settings = settings(Path::new(folder), backend.address)?;
-    let (schema, _) = transom::schema::load(&settings.schema)?;
+    let (schema, _) = transom::schema::load(&settings.schema, &[])?;
     let oracle = Oracle::new(&schema);
     let mut testee: Box<dyn Testee> = match mode.as_str() {
         "codec" => Box::new(Codec::new(&schema)),

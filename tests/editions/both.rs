@@ -27,7 +27,7 @@ impl Both {
         std::fs::write(&path, set).expect("the set is written");
         let descriptors = vec![path.to_string_lossy().into_owned()];
         let settings = SchemaSettings { descriptors, ..SchemaSettings::default() };
-        let schema = schema::load(&settings).unwrap_or_else(|problems| panic!("{problems}")).0;
+        let schema = schema::load(&settings, &[]).unwrap_or_else(|problems| panic!("{problems}")).0;
         let theirs = DescriptorPool::decode(set).unwrap_or_else(|error| panic!("{error}"));
         Self {
             plans: PlanSet::compile_with(&schema.pool, &schema.features),

@@ -57,7 +57,7 @@ fn the_least_serves_one_backend_at_the_usual_address() {
 #[test]
 fn every_flag_is_in_the_settings() {
     let line = "--descriptors a --descriptors b --proto p -I i --import j --http-rules h.yaml \
-        --service a.* --service a.B/C --default-bindings --same-template first \
+        --service a.* --service a.B/C --default-bindings --same-template first --reflect --reflect-every 20s \
         --upstream http://h:1 --upstream a.Orders/*=https://o:443 --upstream http://h:2 --upstream *=http://h:3 \
         --listen 127.0.0.1:1 --listen [::1]:2 --admin 127.0.0.1:3 --workers 4 \
         --access-log ./x.log --access-log-format json --errors status --timeout 1m";
@@ -68,6 +68,10 @@ fn every_flag_is_in_the_settings() {
         SchemaSettings {
             descriptors: vec!["a".to_owned(), "b".to_owned()],
             protos: vec!["p".to_owned()],
+            reflect: Some(ReflectSettings {
+                every: Some(std::time::Duration::from_secs(20)),
+                ..ReflectSettings::of(vec!["default".to_owned(), "a.Orders/*".to_owned()])
+            }),
             imports: vec!["i".into(), "j".into()],
             http_rules: vec!["h.yaml".into()],
             services: vec![
@@ -121,6 +125,7 @@ const WRONG: &[(&[&str], &[&str])] = &[
     (&["--same-template", "last"], &["`last` is none of `refuse`, `first`"]),
     (&["--service", "a.B"], &["`a.B` is no selector of RPCs", "the command line:1:11"]),
     (&["--descriptors", ""], &["`--descriptors`: the text is empty"]),
+    (&["--reflect", "--reflect-every", "often"], &["`--reflect-every`: `often` is no duration"]),
     (&["--upstream", "http://h"], &["`--upstream`: `http://h` is no endpoint", "the command line:1:12"]),
     (&["--upstream", "a/b/c=http://h:2"], &["`a/b/c` is no selector of RPCs", "the command line:1:15"]),
     (&["--upstream", "http://h:1"], &["the endpoint h:1 is given twice"]),

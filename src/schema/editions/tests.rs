@@ -20,7 +20,7 @@ const ENUM: i32 = 14;
 fn committed() -> Schema {
     let set = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/editions/editions.binpb");
     let settings = SchemaSettings { descriptors: vec![set.to_owned()], ..SchemaSettings::default() };
-    let (schema, warnings) = load(&settings).unwrap_or_else(|problems| panic!("{problems}"));
+    let (schema, warnings) = load(&settings, &[]).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(warnings.is_empty(), "{warnings}");
     schema
 }
@@ -147,7 +147,7 @@ fn sources_import_what_is_lowered() {
         protos: vec![folder.path().to_string_lossy().into_owned()],
         ..SchemaSettings::default()
     };
-    let (schema, _) = load(&settings).unwrap_or_else(|problems| panic!("{problems}"));
+    let (schema, _) = load(&settings, &[]).unwrap_or_else(|problems| panic!("{problems}"));
     let holder = schema.pool.get_message_by_name("Holder").unwrap();
     let all = holder.get_field_by_name("all").unwrap().kind();
     assert_eq!(all.as_message().map(prost_reflect::MessageDescriptor::full_name), Some("ed.All"));

@@ -89,6 +89,7 @@ fn origins_are_kept() {
         let file = schema.files.iter().find(|file| file.name == name).unwrap();
         match &file.origin {
             FileOrigin::DescriptorSet(path) | FileOrigin::Source(path) => file_name(path),
+            FileOrigin::Reflected(upstream) => upstream.to_string(),
             FileOrigin::BuiltIn => "-".to_owned(),
         }
     };

@@ -44,7 +44,7 @@ proptest! {
         }
         let inputs = Inputs::new(&[]);
         inputs.write("x.pb", &set);
-        match load(&inputs.sets(&["x.pb"])) {
+        match load(&inputs.sets(&["x.pb"]), &[]) {
             Ok((schema, _)) => prop_assert!(!schema.files.is_empty()),
             Err(problems) => prop_assert!(problems.errors() > 0 && !problems.to_string().is_empty()),
         }
@@ -252,7 +252,7 @@ proptest! {
         }
         inputs.write("x.pb", &set);
         let settings = SchemaSettings { default_bindings: true, ..inputs.sets(&["x.pb"]) };
-        match load(&settings) {
+        match load(&settings, &[]) {
             Ok((schema, _)) => touch(&schema),
             Err(problems) => prop_assert!(problems.errors() > 0 && !problems.to_string().is_empty()),
         }

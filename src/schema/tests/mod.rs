@@ -3,6 +3,7 @@
 mod configs;
 mod files;
 mod hostile;
+mod index;
 mod rules;
 
 use std::path::{Path, PathBuf};
@@ -104,7 +105,7 @@ message Request {
 
 /// The schema, which must load, and the warnings.
 fn loaded(settings: &SchemaSettings) -> (Schema, Problems) {
-    match load(settings) {
+    match load(settings, &[]) {
         Ok(loaded) => loaded,
         Err(problems) => panic!("{problems}"),
     }
@@ -112,7 +113,7 @@ fn loaded(settings: &SchemaSettings) -> (Schema, Problems) {
 
 /// All that is said about inputs that must not load.
 fn refused(settings: &SchemaSettings) -> Problems {
-    match load(settings) {
+    match load(settings, &[]) {
         Ok((schema, _)) => panic!("{:?} loaded", schema.pool),
         Err(problems) => problems,
     }
