@@ -17,6 +17,7 @@ mod error;
 mod features;
 mod indent;
 mod lexer;
+mod locate;
 mod map_key;
 mod member;
 mod member_paths;
@@ -43,7 +44,9 @@ pub use error::{ReadError, ReadErrorKind, TextError, WireError, WireErrorKind};
 pub use features::{Features, FieldFeatures, Presence};
 pub use indent::indent;
 pub use member_paths::{member_paths, write_mask};
-pub use options::{JsonStyle, Overrides, ReadOptions, Unknown};
+pub use options::{
+    JsonStyle, MAX_MESSAGE_DEPTH, MAX_MESSAGE_LEN, MAX_NUMBER_LEN, Overrides, ReadOptions, Unknown,
+};
 pub use pieces::PieceWriter;
 pub use plan::{Field, FieldId, FieldKind, Plan, PlanSet, WellKnown};
 pub use read::{read_field, read_message, write_splice};

@@ -2,6 +2,7 @@
 //! them in JSON's grammar whether quoted or not.
 
 use super::error::ReadErrorKind;
+use super::options::MAX_NUMBER_LEN;
 
 /// The length of the JSON number at the start of `bytes`.
 pub(crate) fn number_len(bytes: &[u8]) -> Option<usize> {
@@ -34,6 +35,9 @@ pub(crate) fn number_len(bytes: &[u8]) -> Option<usize> {
 
 /// Whether `text` is one JSON number and nothing else.
 fn check(text: &[u8]) -> Result<&str, ReadErrorKind> {
+    if text.len() > MAX_NUMBER_LEN {
+        return Err(ReadErrorKind::NumberTooLong);
+    }
     if number_len(text) != Some(text.len()) {
         return Err(ReadErrorKind::BadNumber);
     }

@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use super::error::WireErrorKind;
+use super::options::MAX_MESSAGE_DEPTH;
 use super::tables::{Kind, Tag};
 
 pub(crate) const VARINT: u8 = 0;
@@ -24,7 +25,7 @@ pub(crate) mod message_set {
 }
 
 /// How deep messages and groups may be nested.
-pub(crate) const DEPTH: u32 = 100;
+pub(crate) const DEPTH: u32 = MAX_MESSAGE_DEPTH;
 
 /// The wire type of one value, unpacked.
 pub(crate) const fn type_of(kind: Kind) -> u8 {

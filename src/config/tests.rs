@@ -92,6 +92,7 @@ listeners:
       max_parameters: 7
       max_parameter_depth: 8
       json_depth: 9
+      json_string: 10KiB
     limits: { body: 1MiB, message: 2MiB, head: 32KiB, url: 4kB, connections: 10, streams: 11 }
     timeouts: { head: 1s, body: 2s, idle: 3m }
     reflection: off
@@ -146,6 +147,7 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     assert_eq!(request.conflicts, Overrides::RejectDifferent);
     assert_eq!(request.unexpected_body, UnexpectedBody::Reject);
     assert_eq!((request.max_parameters, request.max_parameter_depth, request.json_depth), (7, 8, 9));
+    assert_eq!(request.json_string, 10 << 10);
     let limits =
         Limits { body: 1 << 20, message: 2 << 20, head: 32 << 10, url: 4000, connections: 10, streams: 11 };
     assert_eq!(public.limits, limits);

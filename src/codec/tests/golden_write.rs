@@ -102,7 +102,7 @@ fn good() {
 #[test]
 fn bad() {
     for (wire, kind) in BAD {
-        assert_eq!(write(wire), Err(WireError { kind: *kind }), "{wire:02x?}");
+        assert_eq!(write(wire).map_err(|error| error.kind), Err(*kind), "{wire:02x?}");
     }
 }
 
@@ -238,11 +238,14 @@ fn deep_messages_are_refused_in_both_modes() {
         let mut outer = vec![0x1a];
         wire::push_bytes(&mut outer, &wire);
         wire = outer;
-        let expected = (level < 100).then_some(()).ok_or(WireError { kind: Depth });
-        assert_eq!(write_as("t.Inner", &wire, JsonStyle::default()).map(|_| ()), expected, "{level}");
+        let expected = (level < 100).then_some(()).ok_or(Depth);
+        let kind = |wire: &[u8]| {
+            write_as("t.Inner", wire, JsonStyle::default()).map(|_| ()).map_err(|error| error.kind)
+        };
+        assert_eq!(kind(&wire), expected, "{level}");
         // number twice: the careful mode
         let twice = [&[0x10, 0x01, 0x10, 0x02], &wire[..]].concat();
-        assert_eq!(write_as("t.Inner", &twice, JsonStyle::default()).map(|_| ()), expected, "{level}");
+        assert_eq!(kind(&twice), expected, "{level}");
     }
 }
 
