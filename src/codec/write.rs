@@ -168,7 +168,7 @@ impl<'w> Writer<'w> {
             let key = self.out.len();
             match field.shape {
                 Shape::Single => {
-                    if !field.presence && !self.style.defaults && wire.at_default(wire_type) {
+                    if !field.presence && !self.style.defaults && wire.at_default(field.kind) {
                         wire.value(number, wire_type)?;
                         continue;
                     }
