@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::error::{Fail, ReadErrorKind};
-use super::numbers::number_len;
+use super::numbers::{Decimal, number_len};
 use super::options::MAX_NUMBER_LEN;
 use super::scan::plain_len;
 use super::tables::Key;
@@ -331,6 +331,15 @@ impl<'j> Lexer<'j> {
         }
         self.pos += len + usize::from(negative);
         Some((negative, value))
+    }
+
+    /// A number in a few plain digits, if `exact` can do with it. Takes nothing else.
+    #[inline]
+    pub(crate) fn decimal<T>(&mut self, exact: impl FnOnce(Decimal) -> Option<T>) -> Option<T> {
+        let (decimal, len) = Decimal::take(self.rest())?;
+        let value = exact(decimal)?;
+        self.pos += len;
+        Some(value)
     }
 
     /// Skips one value of any type, nested no deeper than `depth`.
