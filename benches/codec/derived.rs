@@ -46,6 +46,23 @@ pub(super) enum Binding {
     Digital = 3,
 }
 
+impl Binding {
+    fn name(self) -> &'static str {
+        match self {
+            Self::BindingUnknown => "BINDING_UNKNOWN",
+            Self::Cloth => "CLOTH",
+            Self::Paper => "PAPER",
+            Self::Digital => "DIGITAL",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::BindingUnknown, Self::Cloth, Self::Paper, Self::Digital]
+            .into_iter()
+            .find(|known| known.name() == name)
+    }
+}
+
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(super) struct Volume {
@@ -142,14 +159,16 @@ mod binding {
 
     pub(super) fn serialize<S: Serializer>(value: &i32, serializer: S) -> Result<S::Ok, S::Error> {
         match Binding::try_from(*value) {
-            Ok(binding) => serializer.serialize_str(binding.as_str_name()),
+            Ok(binding) => serializer.serialize_str(binding.name()),
             Err(_) => serializer.serialize_i32(*value),
         }
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
         let name = <&str>::deserialize(deserializer)?;
-        Binding::from_str_name(name).map(i32::from).ok_or_else(|| D::Error::custom("no such binding"))
+        Binding::from_name(name)
+            .map(|binding| binding as i32)
+            .ok_or_else(|| D::Error::custom("no such binding"))
     }
 }
 
