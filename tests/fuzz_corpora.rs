@@ -1,5 +1,7 @@
 //! Replays what the fuzzers have found worth keeping, without them: seeds, minimized corpora, and findings.
-//! `fuzz/README.md` says how they come about.
+//! `fuzz/README.md` says how they come about. What is printed, the input at hand, is seen only when a test fails.
+
+#![allow(clippy::print_stdout)]
 
 #[path = "../fuzz/targets/mod.rs"]
 mod targets;

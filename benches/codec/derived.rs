@@ -40,7 +40,7 @@ pub(super) struct Money {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub(super) enum Binding {
-    BindingUnknown = 0,
+    Unknown = 0,
     Cloth = 1,
     Paper = 2,
     Digital = 3,
@@ -49,7 +49,7 @@ pub(super) enum Binding {
 impl Binding {
     fn name(self) -> &'static str {
         match self {
-            Self::BindingUnknown => "BINDING_UNKNOWN",
+            Self::Unknown => "BINDING_UNKNOWN",
             Self::Cloth => "CLOTH",
             Self::Paper => "PAPER",
             Self::Digital => "DIGITAL",
@@ -57,7 +57,7 @@ impl Binding {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::BindingUnknown, Self::Cloth, Self::Paper, Self::Digital]
+        [Self::Unknown, Self::Cloth, Self::Paper, Self::Digital]
             .into_iter()
             .find(|known| known.name() == name)
     }

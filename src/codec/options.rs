@@ -64,20 +64,18 @@ pub enum Overrides {
 }
 
 /// How a JSON body is read. What has no setting here is limited by [`MAX_NUMBER_LEN`].
-///
-/// [`ReadErrorKind::Depth`]: super::ReadErrorKind::Depth
-/// [`ReadErrorKind::TooLarge`]: super::ReadErrorKind::TooLarge
-/// [`ReadErrorKind::StringTooLong`]: super::ReadErrorKind::StringTooLong
 #[derive(Clone, Copy, Debug)]
 pub struct ReadOptions<'a> {
     /// What happens to unknown members.
     pub unknown: &'a Unknown,
-    /// How many objects and arrays may be open at once. Those of one level more are [`ReadErrorKind::Depth`].
+    /// How many objects and arrays may be open at once. Those of one level more are
+    /// [`Depth`](super::ReadErrorKind::Depth).
     pub depth: u32,
-    /// The most bytes that the text, and the message made of it, may have. More are [`ReadErrorKind::TooLarge`].
+    /// The most bytes that the text, and the message made of it, may have. More are
+    /// [`TooLarge`](super::ReadErrorKind::TooLarge).
     pub max_len: usize,
     /// The most bytes that a string or a name may have as it is spelled, quotes not counted. More are
-    /// [`ReadErrorKind::StringTooLong`].
+    /// [`StringTooLong`](super::ReadErrorKind::StringTooLong).
     pub max_string: usize,
     /// What happens to fields set twice.
     pub overrides: Overrides,

@@ -30,11 +30,9 @@ pub fn write_message(plan: &Plan, wire: &[u8], style: JsonStyle, out: &mut Vec<u
 pub(super) fn refuse_incomplete(plan: &Plan, wire: &[u8]) -> Result<(), WireError> {
     match first_missing(plan, wire) {
         Ok(None) => Ok(()),
-        Ok(Some(fail)) => Err(WireError {
-            kind: WireErrorKind::Incomplete,
-            path: fail.finish().path,
-            offset: 0,
-        }),
+        Ok(Some(fail)) => {
+            Err(WireError { kind: WireErrorKind::Incomplete, path: fail.finish().path, offset: 0 })
+        }
         Err(kind) => Err(locate(plan, wire, kind)),
     }
 }
