@@ -246,6 +246,6 @@ fn is_zero(field: &FieldPlan, contents: &[u8]) -> bool {
     match field.kind {
         // Text of NUL characters is not empty.
         Kind::String | Kind::Bytes => contents.is_empty(),
-        _ => contents.iter().all(|&byte| byte == 0),
+        kind => Wire::new(contents).at_default(kind),
     }
 }

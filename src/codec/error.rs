@@ -13,6 +13,12 @@ pub enum ReadErrorKind {
     Utf8,
     /// More objects and arrays open at once than allowed.
     Depth,
+    /// A text, or a message made of it, of more bytes than allowed.
+    TooLarge,
+    /// A string of more bytes than allowed.
+    StringTooLong,
+    /// A number of more characters than [`MAX_NUMBER_LEN`](super::MAX_NUMBER_LEN).
+    NumberTooLong,
     /// Something stands after the JSON value.
     TrailingData,
     /// A member that the message does not have.
@@ -69,6 +75,11 @@ impl ReadErrorKind {
             Self::Syntax => ("JSON_SYNTAX", "invalid JSON"),
             Self::Utf8 => ("JSON_UTF8", "text is not valid UTF-8"),
             Self::Depth => ("JSON_DEPTH", "JSON is nested too deeply"),
+            Self::TooLarge => {
+                ("JSON_TOO_LARGE", "the JSON text, or the message in it, is larger than allowed")
+            }
+            Self::StringTooLong => ("JSON_STRING_TOO_LONG", "a string is longer than allowed"),
+            Self::NumberTooLong => ("JSON_NUMBER_TOO_LONG", "a number has more than 2,048 characters"),
             Self::TrailingData => ("JSON_TRAILING_DATA", "unexpected data after the JSON value"),
             Self::UnknownMember => ("UNKNOWN_FIELD", "no such field"),
             Self::DuplicateMember => ("DUPLICATE_FIELD", "given more than once"),
@@ -103,7 +114,8 @@ impl ReadErrorKind {
 pub struct ReadError {
     /// What is wrong.
     pub kind: ReadErrorKind,
-    /// The field, as in `book.authors[2].givenName`; map keys as in `labels["a"]`. Empty for the message itself.
+    /// The field, as in `book.authors[2].givenName`; map keys as in `labels["a"]`. Empty for the message itself. Names
+    /// and keys that the text has and the schema has not are cut to 100 bytes.
     pub path: String,
     /// Where in the JSON text, in bytes from its start; the end of what was read when it was noticed. What is missing
     /// has no place: 0.
@@ -156,20 +168,41 @@ impl Fail {
 
     #[cold]
     pub(crate) fn finish(self) -> ReadError {
-        let mut path = String::new();
-        for step in self.steps.iter().rev() {
-            match step {
-                Step::Member(name) => {
-                    if !path.is_empty() {
-                        path.push('.');
-                    }
-                    path.push_str(name);
+        ReadError { kind: self.kind, path: path_of(&self.steps), offset: self.offset }
+    }
+}
+
+/// The most bytes that one step of a path takes from outside: a path is for people, and it comes back in answers.
+const MAX_STEP: usize = 100;
+
+/// The way to a field as text, from its steps, the innermost first.
+pub(crate) fn path_of(steps: &[Step]) -> String {
+    let mut path = String::new();
+    for step in steps.iter().rev() {
+        match step {
+            Step::Member(name) => {
+                if !path.is_empty() {
+                    path.push('.');
                 }
-                Step::Index(index) => path.push_str(&format!("[{index}]")),
-                Step::Key(key) => path.push_str(&format!("[{key:?}]")),
+                push_cut(&mut path, name, str::to_owned);
+            }
+            Step::Index(index) => path.push_str(&format!("[{index}]")),
+            Step::Key(key) => {
+                path.push('[');
+                push_cut(&mut path, key, |key| format!("{key:?}"));
+                path.push(']');
             }
         }
-        ReadError { kind: self.kind, path, offset: self.offset }
+    }
+    path
+}
+
+/// Appends `text`, as `form` puts it, or its beginning and dots.
+fn push_cut(path: &mut String, text: &str, form: impl Fn(&str) -> String) {
+    let cut = text.floor_char_boundary(MAX_STEP);
+    path.push_str(&form(text.get(..cut).unwrap_or_default()));
+    if cut < text.len() {
+        path.push('…');
     }
 }
 
@@ -220,8 +253,10 @@ pub enum WireErrorKind {
     Tag,
     /// A group that ends without having begun, or as another one.
     Group,
-    /// Messages nested deeper than 100.
+    /// Messages nested deeper than [`MAX_MESSAGE_DEPTH`](super::MAX_MESSAGE_DEPTH).
     Depth,
+    /// A message of more than [`MAX_MESSAGE_LEN`](super::MAX_MESSAGE_LEN) bytes.
+    TooLarge,
     /// A string that is not UTF-8.
     Utf8,
     /// A Timestamp outside the years 1 to 9999, or with nanoseconds outside 0 to 999,999,999.
@@ -251,6 +286,7 @@ impl WireErrorKind {
             | Self::Tag
             | Self::Group
             | Self::Depth
+            | Self::TooLarge
             | Self::Utf8
             | Self::Incomplete => false,
         }
@@ -263,6 +299,7 @@ impl WireErrorKind {
             Self::Tag => ("WIRE_TAG", "an invalid field number or wire type"),
             Self::Group => ("WIRE_GROUP", "the end of a group that is not open"),
             Self::Depth => ("WIRE_DEPTH", "messages are nested too deeply"),
+            Self::TooLarge => ("WIRE_TOO_LARGE", "the message is larger than 2 GiB"),
             Self::Utf8 => ("WIRE_UTF8", "a string is not valid UTF-8"),
             Self::Timestamp => ("WIRE_TIMESTAMP", "a Timestamp is out of range"),
             Self::Duration => ("WIRE_DURATION", "a Duration is out of range"),
@@ -274,21 +311,35 @@ impl WireErrorKind {
 }
 
 /// Bytes that are not a message that can be written as JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireError {
     /// What is wrong.
     pub kind: WireErrorKind,
+    /// The field, as in [`ReadError::path`], by JSON names; a well-known type is one field as a whole. Empty for the
+    /// message itself.
+    pub path: String,
+    /// Where in the wire bytes, from their start: the value at fault, or the record that can't be read. What is missing
+    /// has no place: 0.
+    pub offset: usize,
 }
 
 impl From<WireErrorKind> for WireError {
+    /// An error of the message itself.
     fn from(kind: WireErrorKind) -> Self {
-        Self { kind }
+        Self { kind, path: String::new(), offset: 0 }
     }
 }
 
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.texts().1)
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(self.kind.texts().1)?;
+        if self.kind == WireErrorKind::Incomplete {
+            return Ok(());
+        }
+        write!(f, " (at byte {})", self.offset)
     }
 }
 

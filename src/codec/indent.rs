@@ -5,7 +5,11 @@ use super::scan::plain_len;
 
 const INDENT: &[u8] = b"  ";
 
-/// Appends `json`, a valid text, to `out` with two spaces for each level. Empty objects and arrays stay on one line.
+/// Deeper lines are indented as much as these: else a deep text would grow by its own depth for each of its bytes.
+const MAX_LEVELS: usize = 32;
+
+/// Appends `json`, a valid text, to `out` with two spaces for each of the first 32 levels. Empty objects and arrays stay
+/// on one line.
 pub fn indent(json: &[u8], out: &mut Vec<u8>) {
     out.reserve(json.len() + json.len() / 2);
     let mut depth = 0usize;
@@ -46,7 +50,7 @@ pub fn indent(json: &[u8], out: &mut Vec<u8>) {
 
 fn line(depth: usize, out: &mut Vec<u8>) {
     out.push(b'\n');
-    for _ in 0..depth {
+    for _ in 0..depth.min(MAX_LEVELS) {
         out.extend_from_slice(INDENT);
     }
 }
@@ -99,6 +103,14 @@ mod tests {
         for (json, want) in table {
             assert_eq!(indented(json), want);
         }
+    }
+
+    #[test]
+    fn deep_texts_do_not_grow_by_their_depth() {
+        let json = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+        let pretty = indented(&json);
+        assert_eq!(pretty.lines().map(str::len).max(), Some(2 * MAX_LEVELS + 1));
+        assert_eq!(pretty.split_whitespace().collect::<String>(), json);
     }
 
     fn value() -> impl Strategy<Value = Value> {

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use super::error::{Fail, ReadErrorKind};
-use super::numbers::number_len;
+use super::numbers::{Decimal, number_len};
+use super::options::MAX_NUMBER_LEN;
 use super::scan::plain_len;
 use super::tables::Key;
 use super::wire::{Open, push_bytes};
@@ -14,11 +15,17 @@ use super::wire::{Open, push_bytes};
 pub(crate) struct Lexer<'j> {
     text: &'j str,
     pos: usize,
+    /// The most bytes of a string as it is spelled.
+    max_string: usize,
 }
 
 impl<'j> Lexer<'j> {
     pub(crate) const fn new(text: &'j str) -> Self {
-        Self { text, pos: 0 }
+        Self::limited(text, usize::MAX)
+    }
+
+    pub(crate) const fn limited(text: &'j str, max_string: usize) -> Self {
+        Self { text, pos: 0, max_string }
     }
 
     #[inline]
@@ -33,7 +40,7 @@ impl<'j> Lexer<'j> {
 
     /// The same text, at another place that was met in it.
     pub(crate) const fn at(&self, pos: usize) -> Self {
-        Self { text: self.text, pos }
+        Self { pos, ..*self }
     }
 
     #[cold]
@@ -144,7 +151,8 @@ impl<'j> Lexer<'j> {
             return Err(self.wrong_type());
         }
         self.pos += 1;
-        Ok(self.plain())
+        let plain = self.plain();
+        if plain.len() > self.max_string { Err(self.fail(ReadErrorKind::StringTooLong)) } else { Ok(plain) }
     }
 
     #[inline]
@@ -210,7 +218,11 @@ impl<'j> Lexer<'j> {
     /// Appends the first plain part and all that follows up to the closing quote.
     fn rest_of_string(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Box<Fail>> {
         out.extend_from_slice(plain);
+        let start = self.pos - plain.len();
         loop {
+            if self.pos - start > self.max_string {
+                return Err(self.fail(ReadErrorKind::StringTooLong));
+            }
             match self.byte() {
                 Some(b'"') => {
                     self.pos += 1;
@@ -289,7 +301,7 @@ impl<'j> Lexer<'j> {
             });
         };
         self.pos += number.len();
-        Ok(number)
+        if number.len() > MAX_NUMBER_LEN { Err(self.fail(ReadErrorKind::NumberTooLong)) } else { Ok(number) }
     }
 
     /// An integer in plain digits that fits: its sign and magnitude. Takes nothing if there is something else.
@@ -319,6 +331,15 @@ impl<'j> Lexer<'j> {
         }
         self.pos += len + usize::from(negative);
         Some((negative, value))
+    }
+
+    /// A number in a few plain digits, if `exact` can do with it. Takes nothing else.
+    #[inline]
+    pub(crate) fn decimal<T>(&mut self, exact: impl FnOnce(Decimal) -> Option<T>) -> Option<T> {
+        let (decimal, len) = Decimal::take(self.rest())?;
+        let value = exact(decimal)?;
+        self.pos += len;
+        Some(value)
     }
 
     /// Skips one value of any type, nested no deeper than `depth`.

@@ -106,8 +106,17 @@ impl<'r> Reader<'r, '_> {
             return self
                 .elements(field, |reader| reader.single(field, Leaves::NONE, depth, true).map(|_| ()));
         }
+        let start = self.out.len();
         field.packed_tag.push(self.out);
-        self.delimited(|reader| reader.elements(field, |reader| reader.scalar(field.kind).map(|_| ())))
+        let open = wire::Open::begin(self.out);
+        self.elements(field, |reader| reader.scalar(field.kind).map(|_| ()))?;
+        if open.is_empty(self.out) {
+            // All elements were names of enum values that are to be ignored.
+            self.out.truncate(start);
+        } else {
+            open.end(self.out);
+        }
+        Ok(())
     }
 
     #[inline]

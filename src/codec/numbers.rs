@@ -2,6 +2,7 @@
 //! them in JSON's grammar whether quoted or not.
 
 use super::error::ReadErrorKind;
+use super::options::MAX_NUMBER_LEN;
 
 /// The length of the JSON number at the start of `bytes`.
 pub(crate) fn number_len(bytes: &[u8]) -> Option<usize> {
@@ -34,6 +35,9 @@ pub(crate) fn number_len(bytes: &[u8]) -> Option<usize> {
 
 /// Whether `text` is one JSON number and nothing else.
 fn check(text: &[u8]) -> Result<&str, ReadErrorKind> {
+    if text.len() > MAX_NUMBER_LEN {
+        return Err(ReadErrorKind::NumberTooLong);
+    }
     if number_len(text) != Some(text.len()) {
         return Err(ReadErrorKind::BadNumber);
     }
@@ -101,6 +105,74 @@ pub(crate) fn unsigned(negative: bool, magnitude: u64, bits: u32) -> Result<u64,
         return Err(ReadErrorKind::OutOfRange);
     }
     Ok(magnitude)
+}
+
+/// A number in a few plain digits, perhaps with a fraction: what most numbers look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decimal {
+    negative: bool,
+    /// All digits, without the point.
+    digits: u64,
+    /// How many of them stand behind the point.
+    fraction: u8,
+}
+
+/// Up to here every integer is a double.
+const EXACT_DOUBLES: u64 = 1 << 53;
+/// Up to here every integer is a float.
+const EXACT_FLOATS: u64 = 1 << 24;
+/// The powers of ten for the digits that a `Decimal` may have. All of them are doubles, the first eleven floats, too.
+const POWERS: [f64; 19] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
+
+impl Decimal {
+    /// The number at the start of `bytes`, and its length. `None` for what has an exponent, too many digits, or a form
+    /// that JSON has not.
+    #[inline]
+    pub(crate) fn take(bytes: &[u8]) -> Option<(Self, usize)> {
+        let negative = bytes.first() == Some(&b'-');
+        let start = usize::from(negative);
+        let (mut digits, mut at, mut point) = (0u64, start, None);
+        while let Some(&byte) = bytes.get(at) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit <= 9 {
+                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+            } else if byte == b'.' && point.is_none() {
+                point = Some(at);
+            } else if matches!(byte, b'e' | b'E') {
+                return None;
+            } else {
+                break;
+            }
+            at += 1;
+        }
+        let whole = point.unwrap_or(at) - start;
+        let fraction = point.map_or(0, |point| at - point - 1);
+        let zero_first = whole > 1 && bytes.get(start) == Some(&b'0');
+        let ends_in_point = point.is_some() && fraction == 0;
+        if whole == 0 || zero_first || ends_in_point || whole + fraction >= POWERS.len() {
+            return None;
+        }
+        Some((Self { negative, digits, fraction: fraction as u8 }, at))
+    }
+
+    /// The double next to it, where one division of two exact doubles gives that (Clinger, "How to read floating point
+    /// numbers accurately").
+    #[inline]
+    pub(crate) fn double(self) -> Option<f64> {
+        let power = POWERS.get(usize::from(self.fraction))?;
+        let value = (self.digits <= EXACT_DOUBLES).then(|| self.digits as f64 / power)?;
+        Some(if self.negative { -value } else { value })
+    }
+
+    /// The float next to it, in the same way.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // exact up to 1e10
+    pub(crate) fn float(self) -> Option<f32> {
+        let power = *POWERS.get(..=10)?.get(usize::from(self.fraction))? as f32;
+        let value = (self.digits <= EXACT_FLOATS).then(|| self.digits as f32 / power)?;
+        Some(if self.negative { -value } else { value })
+    }
 }
 
 /// A double spelled as a JSON number.
@@ -208,7 +280,36 @@ mod tests {
         assert_eq!(text_double(b"-1.5e3"), Ok(-1500.0));
     }
 
+    fn short(text: &str) -> Option<(Option<f64>, Option<f32>, usize)> {
+        Decimal::take(text.as_bytes()).map(|(decimal, len)| (decimal.double(), decimal.float(), len))
+    }
+
+    #[test]
+    fn decimals() {
+        assert_eq!(short("4.375,"), Some((Some(4.375), Some(4.375), 5)));
+        assert_eq!(short("-0.1]"), Some((Some(-0.1), Some(-0.1), 4)));
+        assert_eq!(short("0"), Some((Some(0.0), Some(0.0), 1)));
+        assert_eq!(short("-0").unwrap().0.map(f64::to_bits), Some((-0.0f64).to_bits()));
+        assert_eq!(short("1.2.3"), Some((Some(1.2), Some(1.2), 3)));
+        assert_eq!(short("9007199254740992"), Some((Some(9_007_199_254_740_992.0), None, 16)));
+        assert_eq!(short("9007199254740993"), Some((None, None, 16)));
+        assert_eq!(short("16777217"), Some((Some(16_777_217.0), None, 8)));
+        for text in ["", "-", ".5", "1.", "01", "1e3", "1.5E3", "1234567890123456789", "-.1", "1.,", "NaN"] {
+            assert_eq!(short(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn decimals_agree_with_the_full_parser(text in "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?") {
+            if let Some((double, float, len)) = short(&text) {
+                prop_assert_eq!(len, text.len());
+                let full = (text.parse::<f64>().unwrap(), text.parse::<f32>().unwrap());
+                prop_assert_eq!(double.unwrap_or(full.0).to_bits(), full.0.to_bits());
+                prop_assert_eq!(float.unwrap_or(full.1).to_bits(), full.1.to_bits());
+            }
+        }
+
         #[test]
         fn number_grammar_agrees_with_a_json_parser(text in "-?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?") {
             let valid = serde_json::from_str::<serde_json::Value>(&text).is_ok();

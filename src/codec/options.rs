@@ -1,6 +1,15 @@
 //! What a caller may choose about reading and writing JSON. The REST translation fills these from the settings of the
 //! listener and of the route; the codec only obeys them.
 
+/// How deep messages and groups may be nested on the wire, as in other implementations of protobuf.
+pub const MAX_MESSAGE_DEPTH: u32 = 100;
+
+/// The most bytes of a message in either form: protobuf's own limit.
+pub const MAX_MESSAGE_LEN: usize = (1 << 31) - 1;
+
+/// The most characters of a number in JSON, quoted or not. The exact value of any double takes 1,077 at most.
+pub const MAX_NUMBER_LEN: usize = 2_048;
+
 /// How JSON is written. The default is the default of ProtoJSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JsonStyle {
@@ -54,13 +63,20 @@ pub enum Overrides {
     RejectDifferent,
 }
 
-/// How a JSON body is read.
+/// How a JSON body is read. What has no setting here is limited by [`MAX_NUMBER_LEN`].
 #[derive(Clone, Copy, Debug)]
 pub struct ReadOptions<'a> {
     /// What happens to unknown members.
     pub unknown: &'a Unknown,
-    /// How many objects and arrays may be open at once.
+    /// How many objects and arrays may be open at once. Those of one level more are
+    /// [`Depth`](super::ReadErrorKind::Depth).
     pub depth: u32,
+    /// The most bytes that the text, and the message made of it, may have. More are
+    /// [`TooLarge`](super::ReadErrorKind::TooLarge).
+    pub max_len: usize,
+    /// The most bytes that a string or a name may have as it is spelled, quotes not counted. More are
+    /// [`StringTooLong`](super::ReadErrorKind::StringTooLong).
+    pub max_string: usize,
     /// What happens to fields set twice.
     pub overrides: Overrides,
     /// Whether required fields may be missing, as more is to come; see [`check_complete`](super::check_complete).
@@ -69,6 +85,13 @@ pub struct ReadOptions<'a> {
 
 impl Default for ReadOptions<'_> {
     fn default() -> Self {
-        Self { unknown: &Unknown::Reject, depth: 100, overrides: Overrides::Stronger, partial: false }
+        Self {
+            unknown: &Unknown::Reject,
+            depth: 100,
+            max_len: MAX_MESSAGE_LEN,
+            max_string: MAX_MESSAGE_LEN,
+            overrides: Overrides::Stronger,
+            partial: false,
+        }
     }
 }

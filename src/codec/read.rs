@@ -71,6 +71,13 @@ fn read(
     {
         return Err(ReadError { kind: ReadErrorKind::OverrideDiffers, path, offset: 0 });
     }
+    if json.len() > options.max_len {
+        return Err(ReadError {
+            kind: ReadErrorKind::TooLarge,
+            path: String::new(),
+            offset: options.max_len,
+        });
+    }
     let start = out.len();
     let result = match simdutf8::compat::from_utf8(json) {
         Ok(text) => {
@@ -78,14 +85,21 @@ fn read(
             out.reserve(json.len() / 2);
             let mut reader = Reader {
                 set: &plan.set,
-                lex: Lexer::new(text),
+                lex: Lexer::limited(text, options.max_string),
                 out,
                 options,
                 types: TypeMembers::default(),
                 scratch: Vec::new(),
             };
             value(&mut reader).and_then(|()| {
-                if reader.lex.finished() { Ok(()) } else { Err(reader.lex.fail(ReadErrorKind::TrailingData)) }
+                if !reader.lex.finished() {
+                    return Err(reader.lex.fail(ReadErrorKind::TrailingData));
+                }
+                // Some lists are shorter in JSON than on the wire.
+                if reader.out.len() - start > options.max_len {
+                    return Err(reader.lex.fail(ReadErrorKind::TooLarge));
+                }
+                Ok(())
             })
         }
         Err(error) => Err(Fail::new(ReadErrorKind::Utf8, error.valid_up_to())),

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use super::base64;
 use super::error::{Fail, ReadErrorKind};
 use super::map_key::{self, MapKey};
-use super::numbers::{parse_double, parse_float, parse_integer, signed, text_double, text_float, unsigned};
+use super::numbers::{
+    Decimal, parse_double, parse_float, parse_integer, signed, text_double, text_float, unsigned,
+};
 use super::plan::PlanSet;
 use super::read::Reader;
 use super::tables::{EnumId, EnumPlan, Kind};
@@ -33,6 +35,8 @@ impl Reader<'_, '_> {
             Kind::Double => {
                 let value = if self.lex.peek() == Some(b'"') {
                     text_double(self.lex.string(&mut self.scratch)?)
+                } else if let Some(value) = self.lex.decimal(Decimal::double) {
+                    Ok(value)
                 } else {
                     parse_double(self.lex.number()?)
                 };
@@ -42,6 +46,8 @@ impl Reader<'_, '_> {
             Kind::Float => {
                 let value = if self.lex.peek() == Some(b'"') {
                     text_float(self.lex.string(&mut self.scratch)?)
+                } else if let Some(value) = self.lex.decimal(Decimal::float) {
+                    Ok(value)
                 } else {
                     parse_float(self.lex.number()?)
                 };

@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use super::error::WireErrorKind;
+use super::options::MAX_MESSAGE_DEPTH;
 use super::tables::{Kind, Tag};
 
 pub(crate) const VARINT: u8 = 0;
@@ -24,7 +25,7 @@ pub(crate) mod message_set {
 }
 
 /// How deep messages and groups may be nested.
-pub(crate) const DEPTH: u32 = 100;
+pub(crate) const DEPTH: u32 = MAX_MESSAGE_DEPTH;
 
 /// The wire type of one value, unpacked.
 pub(crate) const fn type_of(kind: Kind) -> u8 {
@@ -314,13 +315,29 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// Whether the value that comes next is zero, or empty, so that a field without presence counts as unset.
+    /// Whether the value of a field of this kind that comes next is zero, or empty, so that without presence it counts
+    /// as unset.
     #[inline]
-    pub(crate) fn at_default(&self, wire_type: u8) -> bool {
-        match wire_type {
+    pub(crate) fn at_default(&self, kind: Kind) -> bool {
+        match type_of(kind) {
             FIXED64 => self.rest.first_chunk() == Some(&[0; 8]),
             FIXED32 => self.rest.first_chunk() == Some(&[0; 4]),
-            _ => self.rest.first() == Some(&0),
+            _ => match self.rest.first() {
+                Some(0) => true,
+                Some(0x80) => self.at_long_zero(kind),
+                Some(_) | None => false,
+            },
+        }
+    }
+
+    /// As above, for a varint of more bytes than it needs, or with bits that its kind has no room for.
+    #[cold]
+    fn at_long_zero(&self, kind: Kind) -> bool {
+        let mut ahead = *self;
+        let Ok(value) = ahead.varint() else { return false };
+        match kind {
+            Kind::Int32 | Kind::Uint32 | Kind::Sint32 | Kind::Enum(_) => value as u32 == 0,
+            _ => value == 0,
         }
     }
 }

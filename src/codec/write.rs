@@ -4,8 +4,9 @@
 
 use super::bits::Bits;
 use super::error::{WireError, WireErrorKind};
+use super::locate::locate;
 use super::map_key::{KeySet, MapKey};
-use super::options::JsonStyle;
+use super::options::{JsonStyle, MAX_MESSAGE_LEN};
 use super::plan::{Plan, PlanSet};
 use super::required::first_missing;
 use super::tables::{FieldPlan, Kind, MessageId, MessagePlan, Shape};
@@ -14,10 +15,14 @@ use super::wire::{DEPTH, LEN, Wire};
 /// Writes the message in `wire` as JSON and appends it to `out`. Fields come in the order of the wire, or of their
 /// numbers where the wire splits or repeats them. After an error `out` is as it was.
 pub fn write_message(plan: &Plan, wire: &[u8], style: JsonStyle, out: &mut Vec<u8>) -> Result<(), WireError> {
+    if wire.len() > MAX_MESSAGE_LEN {
+        return Err(WireErrorKind::TooLarge.into());
+    }
     // What JSON takes for the messages of most schemas; more is no error.
     out.reserve(wire.len().saturating_mul(2));
     refuse_incomplete(plan, wire)?;
     write(plan, style, out, |writer| writer.message(plan.id, &[wire], DEPTH))
+        .map_err(|error| locate(plan, wire, error.kind))
 }
 
 /// A message without its required fields is none.
@@ -25,12 +30,14 @@ pub fn write_message(plan: &Plan, wire: &[u8], style: JsonStyle, out: &mut Vec<u
 pub(super) fn refuse_incomplete(plan: &Plan, wire: &[u8]) -> Result<(), WireError> {
     match first_missing(plan, wire) {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(WireError { kind: WireErrorKind::Incomplete }),
-        Err(kind) => Err(WireError { kind }),
+        Ok(Some(fail)) => {
+            Err(WireError { kind: WireErrorKind::Incomplete, path: fail.finish().path, offset: 0 })
+        }
+        Err(kind) => Err(locate(plan, wire, kind)),
     }
 }
 
-/// Runs `value` in the fast mode and, if need be, once more in the careful one.
+/// Runs `value` in the fast mode and, if need be, once more in the careful one. Errors come without a place.
 pub(super) fn write(
     plan: &Plan,
     style: JsonStyle,
@@ -49,13 +56,11 @@ pub(super) fn write(
     }
     result.map_err(|stop| {
         out.truncate(start);
-        WireError {
-            kind: match stop {
-                Stop::Bad(kind) => kind,
-                // The careful mode never asks for itself.
-                Stop::Careful => WireErrorKind::Truncated,
-            },
-        }
+        WireError::from(match stop {
+            Stop::Bad(kind) => kind,
+            // The careful mode never asks for itself.
+            Stop::Careful => WireErrorKind::Truncated,
+        })
     })
 }
 
@@ -161,7 +166,7 @@ impl<'w> Writer<'w> {
             let key = self.out.len();
             match field.shape {
                 Shape::Single => {
-                    if !field.presence && !self.style.defaults && wire.at_default(wire_type) {
+                    if !field.presence && !self.style.defaults && wire.at_default(field.kind) {
                         wire.value(number, wire_type)?;
                         continue;
                     }

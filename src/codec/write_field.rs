@@ -2,6 +2,7 @@
 
 use super::careful::{index, of_field};
 use super::error::WireError;
+use super::locate::locate;
 use super::options::JsonStyle;
 use super::plan::{FieldId, Plan};
 use super::tables::{Kind, Shape};
@@ -40,4 +41,5 @@ pub fn write_field(
             _ => writer.default_value(field_plan),
         }
     })
+    .map_err(|error| locate(plan, wire, error.kind))
 }

@@ -78,8 +78,9 @@ impl Writer<'_> {
         let plan = self.set.get_enum(id);
         let name = plan.quoted(number);
         match name {
+            // Any number of it: in a Value another one would come back as a number.
+            _ if plan.null_value => self.out.extend_from_slice(b"null"),
             None if plan.closed => {}
-            Some(_) if plan.null_value => self.out.extend_from_slice(b"null"),
             Some(name) if !self.style.enum_numbers => self.out.extend_from_slice(name),
             Some(_) | None => self.integer(number.into(), false),
         }

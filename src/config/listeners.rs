@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::reader::{Map, Value};
 use super::tls;
 use super::values::{self, Wrong};
-use crate::codec::{JsonStyle, Overrides, Unknown};
+use crate::codec::{JsonStyle, MAX_MESSAGE_LEN, Overrides, Unknown};
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
 use crate::protocol::compression::Unpacking;
@@ -191,6 +191,7 @@ fn read_request(map: &mut Map<'_>, request: &mut RequestRules, unpacking: &mut U
         values::number(text, &(1..=MAX_PARAMETER_DEPTH))
     });
     map.set("json_depth", &mut request.json_depth, |text| values::number(text, &(1..=MAX_JSON_DEPTH)));
+    map.set("json_string", &mut request.json_string, |text| values::size(text, &(1..=MAX_MESSAGE_LEN)));
 }
 
 /// `reject`, `ignore`, or the list of names to ignore.

@@ -92,6 +92,7 @@ listeners:
       max_parameters: 7
       max_parameter_depth: 8
       json_depth: 9
+      json_string: 10KiB
     limits: { body: 1MiB, message: 2MiB, head: 32KiB, url: 4kB, connections: 10, streams: 11 }
     timeouts: { head: 1s, body: 2s, idle: 3m }
     reflection: off
@@ -146,6 +147,7 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     assert_eq!(request.conflicts, Overrides::RejectDifferent);
     assert_eq!(request.unexpected_body, UnexpectedBody::Reject);
     assert_eq!((request.max_parameters, request.max_parameter_depth, request.json_depth), (7, 8, 9));
+    assert_eq!(request.json_string, 10 << 10);
     let limits =
         Limits { body: 1 << 20, message: 2 << 20, head: 32 << 10, url: 4000, connections: 10, streams: 11 };
     assert_eq!(public.limits, limits);
@@ -192,7 +194,7 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     let want = [("*", "books"), ("shop.v1.Orders/*", "orders"), ("shop.v1.Stock/*", "stock")];
     assert_eq!(rules, want.map(|(selector, upstream)| (selector.to_owned(), Some(upstream))));
     assert_eq!((settings.rules[0].timeout, settings.rules[0].max_body), (Some(seconds(10)), Some(1 << 20)));
-    assert_eq!(settings.rules[1].excerpt.as_ref().map(|excerpt| excerpt.line), Some(39));
+    assert_eq!(settings.rules[1].excerpt.as_ref().map(|excerpt| excerpt.line), Some(40));
     let log = AccessLogSettings {
         target: AccessLogTarget::File(path("logs/access.log")),
         format: AccessLogFormat::Json,

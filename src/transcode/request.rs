@@ -10,7 +10,7 @@ use super::raw::{self, HttpBody, write_raw};
 use super::settings::{RequestRules, UnexpectedBody};
 use super::split::Split;
 use super::wishes::Wishes;
-use crate::codec::{self, Plan, Rank, ReadError, ReadOptions, Splice};
+use crate::codec::{self, MAX_MESSAGE_LEN, Plan, Rank, ReadError, ReadOptions, Splice};
 use crate::fault::Fault;
 use crate::route::{Captures, Decoding, decode};
 use crate::upstream::{FRAME_HEAD, finish_frame, start_frame};
@@ -111,6 +111,9 @@ impl Maker<'_> {
         let options = ReadOptions {
             unknown: &rules.unknown_members,
             depth: rules.json_depth,
+            // The text was limited before it was read, by the size of bodies.
+            max_len: MAX_MESSAGE_LEN,
+            max_string: rules.json_string,
             overrides: rules.conflicts,
             // Checked when all is there, see `finish`.
             partial: true,

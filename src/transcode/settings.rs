@@ -1,6 +1,6 @@
 //! The choices of a listener on how REST requests are read.
 
-use crate::codec::{Overrides, Unknown};
+use crate::codec::{MAX_MESSAGE_LEN, Overrides, Unknown};
 use crate::route::{Decoding, Plus};
 
 /// How path, query and body become a request message.
@@ -26,6 +26,8 @@ pub struct RequestRules {
     pub max_parameter_depth: usize,
     /// How deep JSON may nest.
     pub json_depth: u32,
+    /// How many bytes a string in JSON may have.
+    pub json_string: usize,
 }
 
 impl Default for RequestRules {
@@ -41,6 +43,7 @@ impl Default for RequestRules {
             max_parameters: 256,
             max_parameter_depth: 16,
             json_depth: 100,
+            json_string: MAX_MESSAGE_LEN,
         }
     }
 }

@@ -30,7 +30,8 @@ pub fn finish_frame(mut out: Vec<u8>) -> Result<Bytes, Fault> {
 }
 
 /// Cuts a backend's DATA into messages. A message that lies within one piece of data is a slice of it, without a copy.
-pub(super) struct Deframer {
+#[derive(Debug)]
+pub struct Deframer {
     /// The largest message that is accepted, in bytes.
     max: usize,
     /// What is left of the last piece, where nothing is left of those before it.
@@ -53,12 +54,14 @@ pub(super) enum Start {
 }
 
 impl Deframer {
-    pub(super) fn new(max: usize) -> Self {
+    /// Accepts messages of up to `max` bytes.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
         Self { max, piece: Bytes::new(), partial: BytesMut::new(), left: 0 }
     }
 
     /// Adds data, once [`Deframer::next`] has said that it needs more.
-    pub(super) fn push(&mut self, data: Bytes) {
+    pub fn push(&mut self, data: Bytes) {
         if self.partial.is_empty() && self.piece.is_empty() {
             self.piece = data;
         } else {
@@ -71,7 +74,8 @@ impl Deframer {
     ///
     /// # Errors
     /// A message over the limit, or one that is compressed, which was not asked for.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+    #[allow(clippy::should_implement_trait)] // more data may follow a `None`
+    pub fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         if self.partial.is_empty() {
             let Some(length) = self.message_length(&self.piece)? else { return Ok(None) };
             if self.piece.len() < FRAME_HEAD + length {
@@ -133,7 +137,8 @@ impl Deframer {
     }
 
     /// Whether all that came in belonged to whole messages.
-    pub(super) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.piece.is_empty() && self.partial.is_empty()
     }
 

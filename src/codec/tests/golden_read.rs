@@ -188,6 +188,8 @@ fn unknown_enum_names_are_ignored_with_unknown_members() {
     let json = r#"{"color":"BLUE","colors":["RED","BLUE","GREEN"],"byUint32":{"1":"BLUE","2":"RED"},"inner":{"color":"X"}}"#;
     let wire = read_with("t.All", json, &Splice::new(), &options).unwrap();
     assert_eq!(text_of("t.All", &wire), "inner{},colors:[RED,GREEN],by_uint32:[{key:2,value:RED}]");
+    let wire = read_with("t.All", r#"{"colors":["BLUE"],"byUint32":{"1":"BLUE"}}"#, &Splice::new(), &options);
+    assert_eq!(wire, Ok(Vec::new()), "nothing is left to write");
     let bad = read_with("t.All", r#"{"extra":[1,}"#, &Splice::new(), &options).unwrap_err();
     assert_eq!(bad.kind, Syntax, "what is ignored is JSON all the same");
 }

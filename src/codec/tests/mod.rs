@@ -3,8 +3,10 @@
 mod extensions;
 mod golden_read;
 mod golden_write;
+mod limits;
 mod member_paths;
 mod pieces;
+mod places;
 mod random;
 mod select;
 mod splice;
