@@ -39,7 +39,7 @@ service S { rpc One(M) returns (M); rpc Two(M) returns (stream M); }
 "#;
 
 fn load(settings: &SchemaSettings) {
-    match schema::load(settings) {
+    match schema::load(settings, &[]) {
         Ok((schema, problems)) => {
             print(&problems);
             let plans = PlanSet::compile(&schema.pool);

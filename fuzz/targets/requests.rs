@@ -37,7 +37,7 @@ fn load(folder: &Path, source: &str) -> Schema {
     let file = folder.join("api.proto");
     std::fs::write(&file, source).expect("the folder can be written");
     let settings = SchemaSettings { protos: vec![file.display().to_string()], ..SchemaSettings::default() };
-    schema::load(&settings).expect("the source is valid").0
+    schema::load(&settings, &[]).expect("the source is valid").0
 }
 
 /// Three lines: a path, a query and a body. What is accepted is a message.
