@@ -1,5 +1,5 @@
-//! A real browser reads a stream by `EventSource`. Needs chromium: without it the test says that it was skipped, and fails
-//! where `CI` is set.
+//! A real browser reads a stream by `EventSource`, and talks over a WebSocket as docs/websocket.md shows it. Needs chromium:
+//! without it the tests say that they were skipped, and fail where `CI` is set.
 
 #[path = "../examples/bookstore/backend.rs"]
 mod backend;
@@ -21,6 +21,29 @@ source.addEventListener('end', () => { source.close(); document.body.textContent
 source.addEventListener('error', event => { document.body.textContent = 'error ' + event.data; });
 </script>";
 
+/// Puts what the script of the document logs into its text, and leaves after the first remark.
+fn websocket_page(gateway: SocketAddr) -> String {
+    let document = include_str!("../docs/websocket.md");
+    let script = document.split("```js\n").nth(1).and_then(|rest| rest.split("```").next());
+    let script = script.expect("the document has a script").replace("127.0.0.1:8080", &gateway.to_string());
+    format!(
+        r"<!doctype html><meta charset=utf-8><title>t</title><body>waiting</body><script>
+const lines = [];
+// The time of the page stands still while this is read, but not while a WebSocket is open.
+const slow = new AbortController();
+const books = fetch('/v1/shelves/fiction/books:stream?pace=5s', {{ signal: slow.signal }});
+books.then((reply) => reply.text()).catch(() => {{}});
+console.log = (...words) => {{
+  lines.push(words.map((word) => JSON.stringify(word)).join(' '));
+  if (lines.length === 1) send({{ leave: true }});
+  if (words[0] === 'ended') slow.abort();
+  document.body.textContent = lines.join('; ');
+}};
+{script}
+</script>"
+    )
+}
+
 /// Where the page stands: the gateway serves it itself, as a raw body that was stored before.
 const PLACE: &str = "/v1/shelves/fiction/books/middlemarch/sample";
 
@@ -30,24 +53,37 @@ fn browser() -> Option<&'static str> {
         .find(|name| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success()))
 }
 
-#[tokio::test]
-async fn an_event_source_reads_a_stream() {
+/// The text of the page, once a browser is done with it. None where there is no browser.
+async fn shown(page: impl FnOnce(SocketAddr) -> String + Send + 'static) -> Option<String> {
     let Some(browser) = browser() else {
         assert!(std::env::var_os("CI").is_none(), "chromium is missing, and CI must have it");
         eprintln!("skipped: there is no chromium");
-        return;
+        return None;
     };
     let backend = Backend::start().await.expect("a free port");
     let address = backend.address();
     // The backend lives on this thread, so what waits for it must not.
-    let text = tokio::task::spawn_blocking(move || visit(browser, address)).await.expect("it ran");
+    Some(tokio::task::spawn_blocking(move || visit(browser, address, page)).await.expect("it ran"))
+}
+
+#[tokio::test]
+async fn an_event_source_reads_a_stream() {
+    let Some(text) = shown(|_| PAGE.to_owned()).await else { return };
     for title in ["all: ", "Frankenstein", "Middlemarch", "Moby-Dick"] {
         assert!(text.contains(title), "{title} is missing in {text}");
     }
 }
 
-/// The text of the page, once the browser is done with it.
-fn visit(browser: &str, backend: SocketAddr) -> String {
+#[tokio::test]
+async fn the_script_of_the_document_talks_over_a_web_socket() {
+    let Some(text) = shown(websocket_page).await else { return };
+    for part in [r#""speaker":"Ishmael","text":"Call me""#, r#""ended" {"code":0,"status":"OK"}"#] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}
+
+/// Opens the page in the browser, before a gateway of its own.
+fn visit(browser: &str, backend: SocketAddr, page: impl FnOnce(SocketAddr) -> String) -> String {
     let descriptors = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/bookstore.binpb");
     let yaml = format!(
         "listeners: {{ public: {{ address: 127.0.0.1:0 }} }}\n\
@@ -58,8 +94,9 @@ fn visit(browser: &str, backend: SocketAddr) -> String {
     );
     let profile = tempfile::tempdir().expect("a folder");
     let gateway = Gateway::start(&yaml, profile.path());
+    let page = page(gateway.address);
     let html = [("content-type", "text/html")];
-    assert_eq!(call(gateway.address, "PUT", PLACE, &html, PAGE.as_bytes()).status, 200);
+    assert_eq!(call(gateway.address, "PUT", PLACE, &html, page.as_bytes()).status, 200);
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
