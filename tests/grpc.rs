@@ -351,3 +351,16 @@ fn a_live_backend_is_needed() {
     let reply = Http2::connect(gateway.address).call("POST", "/t.S/Get", &GRPC, &frame(b""));
     assert_eq!(own_fault(&reply).0, "14");
 }
+
+#[test]
+fn a_deadline_ends_a_stream_that_nobody_reads() {
+    let stage = Stage::new(PROTO, |_| Behaviour::Endless(1 << 16), Choices::default());
+    let mut client = Http2::connect(stage.address());
+    let (response, mut stream) = client.begin("POST", "/t.S/Down", &with(&[("grpc-timeout", "500m")]), false);
+    assert!(client.send(&mut stream, &frame(b""), true));
+    let (_, mut body) = client.head(response).unwrap();
+    assert_eq!(stage.backend.calls(), 1);
+    until("the backend knows", || stage.backend.in_flight() == 0);
+    assert_eq!(client.rest(&mut body).unwrap().first(), Some(&0));
+    assert_eq!(status(&client.trailers(&mut body).unwrap()), "4");
+}

@@ -21,7 +21,7 @@ use crate::introspection::Exposes;
 use crate::policy::{Admit, Admitted, BodySize, Cors, Deadline};
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
-use crate::protocol::{BoxError, Exchanges, grpc, websocket};
+use crate::protocol::{BoxError, Exchanges, grpc, messages, websocket};
 use crate::telemetry::{Metrics, Observer};
 
 /// What all connections of one listener on one worker share.
@@ -52,6 +52,14 @@ impl Shared {
             body_patience: settings.timeouts.body,
             unpacking: settings.unpacking,
         };
+        let messages = messages::Exchange {
+            rules: settings.request.clone(),
+            style: settings.json,
+            worker,
+            max_reply: settings.limits.message,
+            body_patience: settings.timeouts.body,
+            unpacking: settings.unpacking,
+        };
         let rest = RestSettings {
             request: settings.request.clone(),
             json: settings.json,
@@ -71,6 +79,7 @@ impl Shared {
                 websocket: websocket::Exchange { rest: Arc::clone(&rest), settings: settings.websocket },
                 rest,
                 grpc,
+                messages: Arc::new(messages),
             }),
             cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
             packing: settings.packing.clone().map(Arc::new),
