@@ -17,6 +17,7 @@ use super::render::{Render, Rendered};
 use super::resolve::{Resolve, Routed};
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
+use super::unread::{Unread, Watched};
 use crate::introspection::Exposes;
 use crate::policy::{Admit, Admitted, BodySize, Cors, Deadline};
 use crate::protocol::compression::Packing;
@@ -107,6 +108,8 @@ where
     ServiceBuilder::new()
         // Outermost: it must see every request and every answer, whatever happens between.
         .layer(Observe::new(Arc::clone(&shared.observer)))
+        // Whatever the answer is, its client has to know whether the connection ends with it.
+        .layer(Unread)
         // Whatever the answer is, a browser has to know who may read it.
         .layer(CrossOrigin::new(shared.cors.clone()))
         // Outside of what renders, so that errors become smaller, too; the log counts what is sent.
@@ -124,7 +127,7 @@ where
         // Innermost of the policies: what it lets through has passed all of them.
         .layer(Admit)
         // Reads the body, translates, and calls the upstream.
-        .service(service_fn(move |admitted: Admitted<B>| {
+        .service(service_fn(move |admitted: Admitted<Watched<B>>| {
             let exchanges = Arc::clone(&exchanges);
             async move { exchanges.run(admitted).await }
         }))
