@@ -155,7 +155,7 @@ fn queries_call_what_has_no_side_effects() {
         ("/t.S/Get?connect=v1&encoding=json&message=%FF", 400, None, "JSON_UTF8"),
         ("/t.S/Get?connect=v1&encoding=json&message={}&message={}", 400, None, "DUPLICATE_PARAMETER"),
         ("/t.S/Get?connect=v1&encoding=json&message={}&compression=lzw", 501, None, "UNKNOWN_CODING"),
-        ("/t.S/None?connect=v1&encoding=json&message={}", 501, None, "NO_ROUTE"),
+        ("/t.S/None?connect=v1&encoding=json&message={}", 404, None, "NO_ROUTE"),
     ] {
         let target = target.replace("{}", "%7B%7D");
         let reply = site.get(&target);
@@ -170,7 +170,15 @@ fn queries_call_what_has_no_side_effects() {
 fn requests_that_cant_be_served_are_told_so() {
     let site = Site::with(PROTO, "limits: { body: 10B }");
     for (target, headers, body, status, code, want) in [
-        ("/t.S/None", JSON, &b"{}"[..], 501, "unimplemented", "NO_ROUTE"),
+        ("/t.S/None", JSON, &b"{}"[..], 404, "unimplemented", "NO_ROUTE"),
+        (
+            "/t.S/Set",
+            &[("content-type", "text/plain")],
+            b"",
+            415,
+            "invalid_argument",
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
         ("/t.S/Down", JSON, b"{}", 415, "invalid_argument", "UNSUPPORTED_MEDIA_TYPE"),
         ("/t.S/Set", JSON_STREAM, b"", 415, "invalid_argument", "UNSUPPORTED_MEDIA_TYPE"),
         (
@@ -408,10 +416,12 @@ fn a_streams_faults_are_its_last_frame() {
         ("/t.S/Down", JSON_STREAM, frame(b"01234567890"), "resource_exhausted", "MESSAGE_TOO_LARGE"),
         ("/t.S/Down", JSON_STREAM, Vec::new(), "unimplemented", "MESSAGE_COUNT"),
         ("/t.S/Down", JSON_STREAM, [frame(b"{}"), frame(b"{}")].concat(), "unimplemented", "MESSAGE_COUNT"),
-        ("/t.S/Down", JSON_STREAM, b"\0\0\0\0\x05{".to_vec(), "canceled", "INCOMPLETE_BODY"),
+        ("/t.S/Down", JSON_STREAM, b"\0\0\0\0\x05{".to_vec(), "invalid_argument", "INCOMPLETE_MESSAGE"),
+        ("/t.S/Down", BINARY_STREAM, Vec::new(), "unimplemented", "MESSAGE_COUNT"),
+        ("/t.S/Down", BINARY_STREAM, [frame(b""), frame(b"")].concat(), "unimplemented", "MESSAGE_COUNT"),
         ("/t.S/Up", JSON_STREAM, b"\x01\0\0\0\x02{}".to_vec(), "invalid_argument", "BAD_FRAME"),
         ("/t.S/Up", BINARY_STREAM, b"\x02\0\0\0\x02{}".to_vec(), "invalid_argument", "BAD_FRAME"),
-        ("/t.S/Both", BINARY_STREAM, b"\0\0\0\0\x05a".to_vec(), "canceled", "INCOMPLETE_BODY"),
+        ("/t.S/Both", BINARY_STREAM, b"\0\0\0\0\x05a".to_vec(), "invalid_argument", "INCOMPLETE_MESSAGE"),
         (
             "/t.S/Both",
             &with(BINARY_STREAM, &[("connect-content-encoding", "lzw")]),

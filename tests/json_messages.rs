@@ -95,8 +95,8 @@ fn failures_are_statuses() {
         ("/t.S/Get", [frame(b"{}"), frame(b"{}")].concat(), "12"),
         ("/t.S/Get", frame(&[b' '; 21]), "8"),
         ("/t.S/Get", b"\x01\0\0\0\x02{}".to_vec(), "3"),
-        ("/t.S/Get", b"\0\0\0\0\x02{".to_vec(), "1"),
-        ("/t.S/Both", b"\0\0\0\0\x02{".to_vec(), "1"),
+        ("/t.S/Get", b"\0\0\0\0\x02{".to_vec(), "3"),
+        ("/t.S/Both", b"\0\0\0\0\x02{".to_vec(), "3"),
         ("/t.S/Both", frame(b"]"), "3"),
     ] {
         let reply = client.call("POST", path, &GRPC, &body);
@@ -104,7 +104,9 @@ fn failures_are_statuses() {
         assert_eq!(text(&reply.headers, "grpc-status"), code, "{path} {body:?} {reply:?}");
     }
     until("nothing is left", || stage.backend.in_flight() == 0);
-    // A backend's own words, behind its initial metadata: all of it is in the trailers.
+    // A backend's own words, behind its initial metadata.
+    let stage = Stage::led(PROTO, "");
+    let mut client = Http2::connect(stage.address());
     let (response, mut stream) = client.begin("POST", "/t.S/Get", &GRPC, false);
     assert!(client.send(&mut stream, &json("x"), true));
     let mut led = stage.backend.call();

@@ -35,12 +35,15 @@ pub fn detect(head: &Parts) -> Protocol {
 #[must_use]
 pub fn unsaid_connect(head: &Parts) -> Option<Connect> {
     let media = Media::of(head);
-    match (media.name, media.codec) {
-        (Name::Json, None) if head.method == Method::POST => {
-            Some(Connect { form: ConnectForm::Unary, codec: Codec::Json })
-        }
-        _ => by_query(head, false),
+    if head.method != Method::POST {
+        return by_query(head, false);
     }
+    let codec = match (media.name, media.codec) {
+        (Name::Json, None) => Codec::Json,
+        // It is told which ones there are.
+        _ => Codec::Other,
+    };
+    Some(Connect { form: ConnectForm::Unary, codec })
 }
 
 fn by_query(head: &Parts, needs_version: bool) -> Option<Connect> {
@@ -165,7 +168,8 @@ mod tests {
             assert_eq!(unsaid_connect(&post(content_type, false)), Some(json));
         }
         assert_eq!(detect(&post("application/json+x", true)), Protocol::Rest);
-        assert_eq!(unsaid_connect(&post("text/plain", true)), None);
+        let other = Connect { form: ConnectForm::Unary, codec: Codec::Other };
+        assert_eq!(unsaid_connect(&post("text/plain", true)), Some(other));
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Shared {
             body_patience: settings.timeouts.body,
             unpacking: settings.unpacking,
         };
+        let packing = settings.packing.clone().map(Arc::new);
         let messages = messages::Exchange {
             rules: settings.request.clone(),
             style: settings.json,
@@ -60,6 +61,7 @@ impl Shared {
             max_reply: settings.limits.message,
             body_patience: settings.timeouts.body,
             unpacking: settings.unpacking,
+            packing: packing.clone(),
         };
         let rest = RestSettings {
             request: settings.request.clone(),
@@ -83,7 +85,7 @@ impl Shared {
                 messages: Arc::new(messages),
             }),
             cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
-            packing: settings.packing.clone().map(Arc::new),
+            packing,
             exposes: settings.exposes,
             max_url: settings.limits.url,
             max_body: settings.limits.body,

@@ -76,13 +76,14 @@ struct Detail {
     debug: Option<Box<RawValue>>,
 }
 
-/// The HTTP status of a unary call. Two of the gateway's own cases have one that no code stands for.
+/// The HTTP status of a unary call. Three of the gateway's own cases have one that no code stands for; clients that see
+/// nothing but a 404 take it for `unimplemented` too ("HTTP to Error Code").
 pub(super) fn http_status(fault: &Fault) -> StatusCode {
     match fault.kind() {
         Kind::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
         Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::NoRoute => StatusCode::NOT_FOUND,
         Kind::Backend
-        | Kind::NoRoute
         | Kind::BadRequest
         | Kind::TooLarge
         | Kind::UrlTooLong
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn own_cases_have_their_codes() {
         for (kind, code, status) in [
-            (Kind::NoRoute, "unimplemented", 501),
+            (Kind::NoRoute, "unimplemented", 404),
             (Kind::WrongMethod, "unimplemented", 405),
             (Kind::MediaType, "invalid_argument", 415),
             (Kind::TooLarge, "resource_exhausted", 429),

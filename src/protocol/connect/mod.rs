@@ -92,16 +92,6 @@ fn content_type(connect: Connect) -> HeaderValue {
     })
 }
 
-/// A coding that is none.
-fn is_identity(coding: &HeaderValue) -> bool {
-    coding.as_bytes().eq_ignore_ascii_case(b"identity")
-}
-
-fn unknown_coding(at: &str) -> Fault {
-    let message = "the message is in a coding that is not known here; known are: identity";
-    Fault::new(Kind::Unsupported, "UNKNOWN_CODING", message).at(at)
-}
-
 /// A call that failed before it had an answer.
 #[must_use]
 pub fn render(

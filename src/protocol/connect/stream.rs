@@ -8,16 +8,19 @@ use http::header::{self, HeaderMap, HeaderName};
 use http_body::Body;
 
 use super::error::Described;
-use super::{content_type, end, is_identity, metadata_of, unknown_coding};
+use super::{content_type, end, metadata_of};
 use crate::codec::PlanSet;
 use crate::fault::Fault;
 use crate::policy::{Admitted, Codec, Connect, ConnectForm, Method};
 use crate::protocol::body::BoxError;
 use crate::protocol::carrier::{Carrier, Last};
-use crate::protocol::messages::Terms;
+use crate::protocol::messages::{Names, Terms};
 use crate::protocol::{Exchanges, Reply, metadata};
 
-const CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
+const NAMES: Names = Names {
+    encoding: HeaderName::from_static("connect-content-encoding"),
+    accept: HeaderName::from_static("connect-accept-encoding"),
+};
 
 /// Begins the call and gives its answer, which goes on while it is sent.
 pub(super) async fn run<B>(
@@ -31,26 +34,26 @@ where
     B::Error: Into<BoxError> + Send,
 {
     let call = admitted.call_mut();
-    if !call.head.headers.get_all(CONTENT_ENCODING).iter().all(is_identity) {
-        return Err(unknown_coding(CONTENT_ENCODING.as_str()));
-    }
+    let codings = exchanges.messages.codings(&call.head.headers, &NAMES)?;
     let carrier = Ended {
         method: Arc::clone(&call.resolved.method),
         builtin: Arc::clone(&exchanges.rest.errors.builtin),
     };
     let content_type = content_type(Connect { form: ConnectForm::Stream, codec });
     match codec {
-        Codec::Json => {
-            call.head.headers = metadata::from_request(std::mem::take(&mut call.head.headers))?;
-            let terms = Terms { codec, carrier, content_type, head: metadata::into_response };
-            exchanges.messages.run(admitted, body, terms).await
-        }
-        Codec::Proto | Codec::Other => {
+        Codec::Proto | Codec::Other if codings.are_none() => {
             let mut reply = exchanges.grpc.pass(admitted, body, outgoing, carrier).await?;
             let headers = std::mem::take(reply.headers_mut());
             *reply.headers_mut() = metadata::into_response(headers);
             reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
             Ok(reply)
+        }
+        Codec::Json | Codec::Proto | Codec::Other => {
+            call.head.headers = metadata::from_request(std::mem::take(&mut call.head.headers))?;
+            let encoding = NAMES.encoding;
+            let head = metadata::into_response;
+            let terms = Terms { codec, carrier, codings, encoding, content_type, head };
+            exchanges.messages.run(admitted, body, terms).await
         }
     }
 }

@@ -7,13 +7,17 @@ use http::Response;
 use http::header::{self, HeaderMap, HeaderName};
 use http_body::Body;
 
-use super::{content_type, is_identity, query, unknown_coding};
+use super::{content_type, query};
 use crate::fault::Fault;
 use crate::policy::{Admitted, Call, Cleared, Connect, ConnectForm, put_timeout};
 use crate::protocol::body::{BoxError, ReplyBody};
-use crate::protocol::messages::{Exchange, Translator};
+use crate::protocol::compression::{Allowance, Unpacked, decompress};
+use crate::protocol::messages::{Exchange, Names, Translator, known};
 use crate::protocol::{Reply, metadata, read};
 use crate::upstream::UnaryReply;
+
+/// A body is compressed as in all of HTTP; what becomes of the answer is not seen to here.
+const NAMES: Names = Names { encoding: header::CONTENT_ENCODING, accept: header::ACCEPT_ENCODING };
 
 /// Reads the message, calls the backend, and gives its answer.
 pub(super) async fn run<B>(
@@ -58,15 +62,17 @@ where
     match connect.form {
         ConnectForm::Get => {
             let query = query::read(call.head.uri.query().unwrap_or_default())?;
-            if query.compression.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
-                return Err(unknown_coding("compression"));
+            let name = query.compression.as_deref().unwrap_or("identity");
+            match known(name, "compression", &NAMES.accept, exchange.unpacking)? {
+                Some(coding) => Ok(decompress(coding, query.message, call.max_body)?),
+                None => Ok(query.message),
             }
-            Ok(query.message)
         }
         ConnectForm::Unary | ConnectForm::Stream => {
-            if !call.head.headers.get_all(header::CONTENT_ENCODING).iter().all(is_identity) {
-                return Err(unknown_coding("content-encoding"));
-            }
+            let headers = &call.head.headers;
+            // An unknown coding is another error here than in HTTP at large.
+            exchange.codings(headers, &NAMES)?;
+            let body = Unpacked::new(headers, body, Allowance::Whole(call.max_body), exchange.unpacking)?;
             read::whole(body, call.max_body, exchange.body_patience).await
         }
     }

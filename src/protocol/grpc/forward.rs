@@ -56,7 +56,7 @@ where
     /// Ready when all is sent, or when the backend wants no more of it.
     ///
     /// # Errors
-    /// A message that is too large or cut off, or a client that stopped sending. The call must not be completed then.
+    /// A message that is too large or cut off, another number of them than one, or a client that stopped sending. The call must not be completed then.
     pub(in crate::protocol) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         loop {
             if !self.pending.is_empty() {
@@ -81,20 +81,31 @@ where
                 patience.timer = None;
             }
             match frame {
-                None if self.walk.is_between() => {
+                None if !self.walk.is_between() => return Poll::Ready(Err(read::cut_within())),
+                None => {
+                    if self.is_single() && self.walk.messages() == 0 {
+                        return Poll::Ready(Err(read::miscounted(0)));
+                    }
                     self.sender.finish();
                     return Poll::Ready(Ok(()));
                 }
-                None => return Poll::Ready(Err(read::cut_off())),
                 Some(Err(error)) => return Poll::Ready(Err(read::failed(error.into()))),
                 Some(Ok(frame)) => {
                     // gRPC requests have no trailers.
                     let Ok(data) = frame.into_data() else { continue };
                     self.walk.step(&data).map_err(BadFrame::of_client)?;
+                    if self.is_single() && self.walk.messages() > 1 {
+                        return Poll::Ready(Err(read::miscounted(self.walk.messages())));
+                    }
                     self.pending = data;
                 }
             }
         }
+    }
+
+    /// Whether the method takes one message.
+    fn is_single(&self) -> bool {
+        self.patience.is_some()
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {

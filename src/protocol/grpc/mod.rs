@@ -8,6 +8,6 @@ mod pass;
 mod status;
 
 pub use exchange::Exchange;
-pub(super) use json::run_json;
+pub(super) use json::{NAMES, run_json};
 pub use status::render;
 pub(super) use status::trailers_of;

@@ -67,11 +67,14 @@ where
     let body = Unpacked::new(&call.head.headers, body, allowance, exchange.unpacking)?;
     let headers = &mut call.head.headers;
     let answer = answer_form(headers, form);
+    let codings = exchange.codings(headers, &grpc::NAMES)?;
     *headers = outgoing(std::mem::take(headers));
     let codec = Codec::Json;
     let terms = Terms {
         codec,
         carrier: Web(answer),
+        codings,
+        encoding: grpc::NAMES.encoding,
         content_type: content_type(answer, suffix(codec)),
         head: metadata::into_grpc_response,
     };

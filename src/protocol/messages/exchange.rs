@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 
 use super::download::{Download, Writer};
 use super::translate::Translator;
 use super::upload::{Source, send_all};
 use super::writer::Framed;
-use super::{Upload, alongside};
+use super::{Codings, Names, Upload, alongside};
 use crate::codec::JsonStyle;
 use crate::fault::Fault;
 use crate::policy::{Admitted, Cleared, Codec, put_timeout};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::carrier::Carrier;
-use crate::protocol::compression::Unpacking;
+use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::in_time::in_time;
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
@@ -39,12 +39,17 @@ pub struct Exchange {
     pub body_patience: Duration,
     /// Whether compressed requests are read.
     pub unpacking: Unpacking,
+    /// How answers are compressed, where they are.
+    pub packing: Option<Arc<Packing>>,
 }
 
 /// What is particular to a client's protocol.
 pub(in crate::protocol) struct Terms<C> {
     pub codec: Codec,
     pub carrier: C,
+    pub codings: Codings,
+    /// Where an answer says how its messages are compressed.
+    pub encoding: HeaderName,
     /// Of the answer.
     pub content_type: HeaderValue,
     /// Makes the headers of the answer from initial metadata.
@@ -52,6 +57,14 @@ pub(in crate::protocol) struct Terms<C> {
 }
 
 impl Exchange {
+    /// [`Codings::of`] these headers, by the listener's choices.
+    ///
+    /// # Errors
+    /// As there.
+    pub(in crate::protocol) fn codings(&self, headers: &HeaderMap, names: &Names) -> Result<Codings, Fault> {
+        Codings::of(headers, names, self.unpacking, self.packing.as_ref())
+    }
+
     /// Begins the call and gives its answer, which goes on while it is sent. `headers` of the call are metadata already.
     ///
     /// # Errors
@@ -70,15 +83,30 @@ impl Exchange {
         let call = admitted.call_mut();
         let (method, deadline) = (Arc::clone(&call.resolved.method), call.deadline);
         let request_id = call.head.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let translator =
-            Translator { exchange: Arc::clone(self), method: Arc::clone(&method), codec: terms.codec };
+        let Terms { codec, carrier, codings, encoding, content_type, head } = terms;
+        let (flags, max) = (codings.flags(), call.max_body);
+        let reply_coding = codings.reply.as_ref().map(|(coding, _)| coding.value());
+        let translator = Translator { exchange: Arc::clone(self), method: Arc::clone(&method), codec };
         let patience = (!method.client_streaming).then_some(self.body_patience);
-        let mut source = Source::new(body, call.max_body, 0, patience);
-        let only =
-            if method.client_streaming { None } else { Some(translator.request(&source.only().await?.1)?) };
+        let mut source = Source::new(body, max, flags, patience);
+        let only = if method.client_streaming {
+            None
+        } else {
+            let (flags, message) = source.only().await?;
+            Some(translator.request(&codings.unpack(flags, message, max)?)?)
+        };
         let headers = outgoing(std::mem::take(&mut call.head.headers), deadline);
-        let mut writer = Framed { translator: translator.clone(), carrier: terms.carrier, request_id };
+        let mut writer =
+            Framed { translator: translator.clone(), carrier, codings: codings.clone(), request_id };
         let cleared = Cleared::without_rules(admitted);
+        let head = move |metadata| {
+            let mut headers = head(metadata);
+            headers.insert(header::CONTENT_TYPE, content_type);
+            if let Some(coding) = reply_coding {
+                headers.insert(encoding, coding);
+            }
+            headers
+        };
 
         let reply = match only {
             Some(message) if !method.server_streaming => {
@@ -91,12 +119,12 @@ impl Exchange {
                         sender.send_last(message);
                         None
                     }
-                    None => Some(Box::pin(send_all(source, translator, sender)) as Upload),
+                    None => Some(Box::pin(send_all(source, translator, codings, max, sender)) as Upload),
                 };
                 if method.server_streaming {
-                    let head = alongside(&mut upload, replies.head()).await?;
+                    let metadata = alongside(&mut upload, replies.head()).await?;
                     let body = in_time(Download::new(replies, upload, writer, deadline), deadline);
-                    return Ok(answer((terms.head)(head), terms.content_type, body));
+                    return Ok(answer(head(metadata), body));
                 }
                 alongside(&mut upload, replies.only()).await?
             }
@@ -106,12 +134,11 @@ impl Exchange {
         writer.message(message, &mut out)?;
         let trailers = writer.finish(trailers, &mut out).unwrap_or_default();
         let body = ReplyBody::with_trailers(writer.encode(out), trailers);
-        Ok(answer((terms.head)(headers), terms.content_type, body))
+        Ok(answer(head(headers), body))
     }
 }
 
-fn answer(mut headers: HeaderMap, content_type: HeaderValue, body: ReplyBody) -> Response<ReplyBody> {
-    headers.insert(header::CONTENT_TYPE, content_type);
+fn answer(headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
     response

@@ -2,6 +2,7 @@
 //! replies go the way back. What is particular to the client's protocol comes from outside; deadline, faults and
 //! clients that leave are seen to here.
 
+mod coding;
 mod download;
 mod exchange;
 mod pause;
@@ -13,6 +14,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+pub(super) use coding::{Codings, Names, known};
 pub(super) use download::{Download, Writer};
 pub use exchange::Exchange;
 pub(super) use exchange::Terms;

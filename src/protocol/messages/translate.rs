@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Exchange;
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
 use crate::policy::{Codec, Method};
 use crate::transcode::{message_of, write_json};
 use crate::upstream::{FRAME_HEAD, finish_frame, start_frame};
@@ -58,34 +58,6 @@ impl Translator {
                 let mut json = Vec::with_capacity(message.len() + message.len() / 2 + 128);
                 self.reply(&message, &mut json)?;
                 Ok(json.into())
-            }
-        }
-    }
-
-    /// [`Translator::reply`] in a frame.
-    ///
-    /// # Errors
-    /// As there; `out` is as it was then.
-    pub(super) fn reply_frame(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-        let start = out.len();
-        start_frame(out);
-        let written = self.reply(message, out).and_then(|()| {
-            let length = out.len() - start - FRAME_HEAD;
-            u32::try_from(length).map_err(|_| {
-                let message = "the backend's message is over 4 GiB as JSON";
-                Fault::new(Kind::ReplyTooLarge, "REPLY_TOO_LARGE", message)
-            })
-        });
-        match written {
-            Ok(length) => {
-                if let Some(head) = out.get_mut(start + 1..start + FRAME_HEAD) {
-                    head.copy_from_slice(&length.to_be_bytes());
-                }
-                Ok(())
-            }
-            Err(fault) => {
-                out.truncate(start);
-                Err(fault)
             }
         }
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Body;
 
+use super::coding::Codings;
 use super::translate::Translator;
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
 use crate::protocol::body::BoxError;
 use crate::protocol::read;
 use crate::upstream::{BadFrame, Deframer, Sender};
@@ -41,7 +42,7 @@ where
             match read::next(&mut self.body, self.patience.unwrap_or(Duration::MAX)).await? {
                 Some(data) => self.deframer.push(data),
                 None if self.deframer.is_empty() => return Ok(None),
-                None => return Err(read::cut_off()),
+                None => return Err(read::cut_within()),
             }
         }
     }
@@ -51,21 +52,15 @@ where
     /// # Errors
     /// As [`Source::message`], and another number of messages than one.
     pub(super) async fn only(&mut self) -> Result<(u8, Bytes), Fault> {
-        let Some(message) = self.message().await? else {
-            return Err(miscounted("this method takes one message, and none came"));
-        };
+        let message = self.message().await?.ok_or_else(|| read::miscounted(0))?;
         if self.message().await?.is_some() {
-            return Err(miscounted("this method takes one message, and more than one came"));
+            return Err(read::miscounted(2));
         }
         Ok(message)
     }
 }
 
-fn miscounted(message: &'static str) -> Fault {
-    Fault::new(Kind::Unsupported, "MESSAGE_COUNT", message)
-}
-
-/// Sends all messages and ends the request, unless the backend wants no more.
+/// Sends all messages and ends the request, unless the backend wants no more. `max` is the largest message, in bytes.
 ///
 /// # Errors
 /// As [`Source::message`], and a message that can't be understood. The call must not be completed then: dropping the
@@ -73,13 +68,16 @@ fn miscounted(message: &'static str) -> Fault {
 pub(super) async fn send_all<B>(
     mut source: Source<B>,
     translator: Translator,
+    codings: Codings,
+    max: usize,
     mut sender: Sender,
 ) -> Result<(), Fault>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError> + Send,
 {
-    while let Some((_, message)) = source.message().await? {
+    while let Some((flags, message)) = source.message().await? {
+        let message = codings.unpack(flags, message, max)?;
         if sender.send(translator.request(&message)?).await.is_err() {
             // The reply says why.
             return Ok(());
