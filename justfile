@@ -20,6 +20,10 @@ test:
 conformance:
     tests/conformance/run
 
+# The Connect conformance suite, on the gateway; gets it by Go the first time
+connect-conformance:
+    tests/connect_conformance/run
+
 # All benchmarks
 bench:
     cargo bench

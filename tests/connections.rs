@@ -181,3 +181,22 @@ fn listeners_have_their_own_choices() {
     assert_eq!(get(address("inner"), "/g").json()["code"], 5);
     assert_eq!(get(address("public"), "/g").json()["error"]["code"], 404);
 }
+
+#[test]
+fn a_client_is_told_where_its_connection_ends_with_the_answer() {
+    let site = Site::with(PROTO, "limits: { body: 10B }");
+    let json = [("content-type", "application/json")];
+    // The body was read, or there was none.
+    let mut client = Http1::connect(site.address());
+    for bytes in [request("POST", "/p", &json, b"{}"), request("GET", "/none", &[], b"")] {
+        client.send(bytes);
+        assert_eq!(client.reply().header("connection"), None);
+    }
+    // It was refused unread, and is still to come.
+    for path in ["/none", "/p"] {
+        let mut client = Http1::connect(site.address());
+        client.send(format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\n"));
+        assert_eq!(client.reply().header("connection"), Some("close"), "{path}");
+        assert!(client.is_closed(), "{path}");
+    }
+}

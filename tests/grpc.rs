@@ -244,7 +244,9 @@ fn the_gateways_own_faults_are_statuses() {
         ("PUT", "/t.S/Get", b"", "12", "WRONG_METHOD"),
         ("POST", "/t.S/Get", b"\0\0\0\0\x0b01234567890", "8", "MESSAGE_TOO_LARGE"),
         ("POST", "/t.S/Get", b"\x02\0\0\0\0", "3", "BAD_FRAME"),
-        ("POST", "/t.S/Get", b"\0\0\0\0\x02a", "1", "INCOMPLETE_BODY"),
+        ("POST", "/t.S/Get", b"\0\0\0\0\x02a", "3", "INCOMPLETE_MESSAGE"),
+        ("POST", "/t.S/Get", b"", "12", "MESSAGE_COUNT"),
+        ("POST", "/t.S/Get", b"\0\0\0\0\0\0\0\0\0\0", "12", "MESSAGE_COUNT"),
     ] {
         let (found, details) = own_fault(&client.call(method, path, &GRPC, body));
         assert_eq!(found, code, "{method} {path}");
@@ -253,7 +255,7 @@ fn the_gateways_own_faults_are_statuses() {
     let bad = client.call("POST", "/t.S/Get", &with(&[("grpc-timeout", "x")]), &frame(b""));
     assert_eq!(own_fault(&bad).0, "3");
     // None of them has reached the backend as a whole request.
-    assert_eq!(stage.backend.in_flight(), 0);
+    until("nothing is left", || stage.backend.in_flight() == 0);
     let reply = call(stage.address(), "POST", "/t.S/Get", &GRPC, &frame(b""));
     assert_eq!(status(&reply.headers), "3");
     assert!(own_fault(&reply).1.contains("HTTP2_NEEDED"));
@@ -350,4 +352,17 @@ fn a_live_backend_is_needed() {
     let gateway = Gateway::start(&Choices::default().yaml(&schema, address), schema.folder());
     let reply = Http2::connect(gateway.address).call("POST", "/t.S/Get", &GRPC, &frame(b""));
     assert_eq!(own_fault(&reply).0, "14");
+}
+
+#[test]
+fn a_deadline_ends_a_stream_that_nobody_reads() {
+    let stage = Stage::new(PROTO, |_| Behaviour::Endless(1 << 16), Choices::default());
+    let mut client = Http2::connect(stage.address());
+    let (response, mut stream) = client.begin("POST", "/t.S/Down", &with(&[("grpc-timeout", "500m")]), false);
+    assert!(client.send(&mut stream, &frame(b""), true));
+    let (_, mut body) = client.head(response).unwrap();
+    assert_eq!(stage.backend.calls(), 1);
+    until("the backend knows", || stage.backend.in_flight() == 0);
+    assert_eq!(client.rest(&mut body).unwrap().first(), Some(&0));
+    assert_eq!(status(&client.trailers(&mut body).unwrap()), "4");
 }

@@ -172,7 +172,7 @@ fn failures_are_trailers() {
         );
         for (path, body, status, reason) in [
             ("/t.S/None", encode(form, &frame(b"")), "12", "NO_ROUTE"),
-            ("/t.S/Get", encode(form, b"\0\0\0\0\x05a"), "1", "INCOMPLETE_BODY"),
+            ("/t.S/Get", encode(form, b"\0\0\0\0\x05a"), "3", "INCOMPLETE_MESSAGE"),
             ("/t.S/Get", encode(form, b"\x80\0\0\0\0"), "3", "BAD_FRAME"),
         ] {
             let (found, details) = fault(form, &send(path, &body));

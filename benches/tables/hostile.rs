@@ -336,10 +336,10 @@ fn elements_by_byte(body: &[u8]) {
 }
 
 fn frames(data: &[u8], piece: usize) {
-    let mut deframer = Deframer::new(usize::MAX);
+    let mut deframer = Deframer::new(usize::MAX, 0);
     for piece in data.chunks(piece) {
         deframer.push(::bytes::Bytes::copy_from_slice(piece));
-        while let Ok(Some(_)) = deframer.next() {}
+        while let Ok(Some(_)) = deframer.next_message() {}
     }
 }
 

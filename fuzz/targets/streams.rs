@@ -46,15 +46,15 @@ pub(super) fn elements(data: &[u8]) {
 }
 
 fn messages_of(pieces: &[&[u8]]) -> (Vec<Bytes>, Result<bool, String>) {
-    let mut deframer = Deframer::new(MAX);
+    let mut deframer = Deframer::new(MAX, 0);
     let mut found = Vec::new();
     for piece in pieces {
         deframer.push(Bytes::copy_from_slice(piece));
         loop {
-            match deframer.next() {
-                Ok(Some(message)) => found.push(message),
+            match deframer.next_message() {
+                Ok(Some((_, message))) => found.push(message),
                 Ok(None) => break,
-                Err(fault) => return (found, Err(format!("{:?} {}", fault.kind(), fault.reason()))),
+                Err(bad) => return (found, Err(format!("{bad:?}"))),
             }
         }
     }

@@ -248,7 +248,7 @@ impl Reader {
         let backends = self.backends(&flags.upstream);
         let mut rules: Vec<Rule> = backends.iter().map(Backend::rule).collect();
         if let Some(text) = &flags.timeout {
-            let timeout = self.parse("--timeout", text, values::duration);
+            let timeout = self.parse("--timeout", text, config::timeout);
             match rules.iter_mut().find(|rule| rule.selector == Selector::All) {
                 Some(rule) => rule.timeout = timeout,
                 None => rules.push(Rule { timeout, ..rule(Selector::All, whole("--timeout", text)) }),

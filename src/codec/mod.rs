@@ -99,6 +99,7 @@ mod write;
 mod write_field;
 mod write_scalar;
 
+pub(crate) use base64::decode as decode_base64;
 pub use error::{ReadError, ReadErrorKind, TextError, WireError, WireErrorKind};
 pub use features::{Features, FieldFeatures, Presence};
 pub use indent::indent;

@@ -32,6 +32,7 @@ use crate::upstream::UpstreamSettings;
 
 pub use listeners::{error_form, free_address};
 pub use process::{access_log_format, access_log_target, workers};
+pub use rules::timeout;
 pub use schema::same_template;
 pub use upstreams::{Endpoints, Origin, Scheme, origin};
 

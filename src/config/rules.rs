@@ -1,5 +1,7 @@
 //! The part `rules` of a configuration: what holds for RPCs, by selector.
 
+use std::time::Duration;
+
 use super::listeners::size;
 use super::reader::Map;
 use super::upstreams::Named;
@@ -16,7 +18,7 @@ pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>]) -> Vec<Rule> {
         let keys = value.map(|map| {
             let upstream = map.get("upstream").map(|name| name.parse(|text| known(text, upstreams)));
             all_known &= upstream != Some(None);
-            (upstream.flatten(), map.value("timeout", values::duration), map.value("max_body", size))
+            (upstream.flatten(), map.value("timeout", timeout), map.value("max_body", size))
         });
         if value.is_empty_map() {
             value.wrong("the rule sets nothing", "give it an `upstream`, a `timeout` or a `max_body`");
@@ -30,6 +32,14 @@ pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>]) -> Vec<Rule> {
         upstreams.iter().filter(|upstream| !is_used(upstream, &rules)).for_each(warn_unused);
     }
     rules
+}
+
+/// A duration, or `off` for none.
+///
+/// # Errors
+/// As [`values::duration`].
+pub fn timeout(text: &str) -> Result<Duration, Wrong> {
+    if text == "off" { Ok(Rule::NO_TIMEOUT) } else { values::duration(text) }
 }
 
 /// The name of an upstream that there is.

@@ -6,6 +6,7 @@ use super::*;
 use crate::codec::{JsonStyle, Overrides, Unknown};
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
+use crate::policy::Rule;
 use crate::route::{Decoding, Plus, Selector};
 use crate::schema::{ReflectSettings, SameTemplate};
 use crate::server::{Limits, Timeouts};
@@ -487,6 +488,12 @@ fn deep_and_swelling_texts_are_refused() {
         let problems = read(&text).expect_err("it is refused");
         assert_eq!(problems.iter().count(), 1, "{problems}");
     }
+}
+
+#[test]
+fn calls_may_take_as_long_as_they_like() {
+    let settings = good("rules: { '*': { timeout: off } }");
+    assert_eq!(settings.rules[0].timeout, Some(Rule::NO_TIMEOUT));
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum Kind {
     MediaType,
     /// The page that asks for a WebSocket is of an origin that may not.
     ForeignOrigin,
+    /// The request needs something of its protocol that there isn't.
+    Unsupported,
     /// The client did not finish its request.
     Incomplete,
     /// The client did not send its body in time.
@@ -50,7 +52,7 @@ impl Kind {
         match self {
             Self::Backend => Code::Unknown,
             Self::NoRoute => Code::NotFound,
-            Self::WrongMethod => Code::Unimplemented,
+            Self::WrongMethod | Self::Unsupported => Code::Unimplemented,
             Self::BadRequest | Self::UrlTooLong | Self::MediaType => Code::InvalidArgument,
             Self::TooLarge | Self::ReplyTooLarge => Code::ResourceExhausted,
             Self::Incomplete => Code::Cancelled,
@@ -73,6 +75,7 @@ impl Kind {
             | Self::UrlTooLong
             | Self::MediaType
             | Self::ForeignOrigin
+            | Self::Unsupported
             | Self::Incomplete
             | Self::SlowClient
             | Self::Stopping
@@ -101,6 +104,7 @@ impl Kind {
             | Self::BadRequest
             | Self::ForeignOrigin
             | Self::Stopping
+            | Self::Unsupported
             | Self::Deadline
             | Self::Unreachable
             | Self::Lost
@@ -120,6 +124,7 @@ impl Kind {
             | Self::UrlTooLong
             | Self::MediaType
             | Self::ForeignOrigin
+            | Self::Unsupported
             | Self::Incomplete
             | Self::SlowClient => Origin::Client,
             Self::Bug | Self::Stopping => Origin::Gateway,

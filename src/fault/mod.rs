@@ -67,6 +67,7 @@ struct Inner {
     allow: Option<String>,
     retry_after: Option<Duration>,
     headers: HeaderMap,
+    trailers: HeaderMap,
 }
 
 impl Fault {
@@ -85,6 +86,7 @@ impl Fault {
             allow: None,
             retry_after: None,
             headers: HeaderMap::new(),
+            trailers: HeaderMap::new(),
         }))
     }
 
@@ -162,6 +164,14 @@ impl Fault {
         }
     }
 
+    /// Trailing metadata of a call that its backend ended with a status, where it has initial metadata as well. What a
+    /// backend says all at once, its status included, is in the headers.
+    #[must_use]
+    pub fn with_trailers(mut self, trailers: HeaderMap) -> Self {
+        self.0.trailers = trailers;
+        self
+    }
+
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
@@ -217,6 +227,11 @@ impl Fault {
     /// Metadata of the backend that goes to the client with the error.
     pub fn take_headers(&mut self) -> HeaderMap {
         std::mem::take(&mut self.0.headers)
+    }
+
+    /// Trailing metadata of the backend that goes to the client with the error.
+    pub fn take_trailers(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.0.trailers)
     }
 
     /// The HTTP status in protocols that have one.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::codec::Plan;
 use crate::route::Captures;
+use crate::schema::Idempotency;
 use crate::telemetry::CallStats;
 use crate::transcode::Binding;
 use crate::upstream::Cluster;
@@ -21,6 +22,8 @@ pub struct Method {
     pub output: Plan,
     pub client_streaming: bool,
     pub server_streaming: bool,
+    /// What the schema says of calling it more than once.
+    pub idempotency: Idempotency,
     pub upstream: Arc<Cluster>,
     /// The longest that a unary call may take, by the most specific rule that says so.
     pub timeout: Option<Duration>,
@@ -47,12 +50,43 @@ impl Method {
 pub enum Protocol {
     /// JSON over HTTP, as `google.api.http` rules describe it.
     Rest,
-    /// gRPC over HTTP/2. Its messages pass as they are, whatever they are encoded in.
-    Grpc,
+    /// gRPC over HTTP/2. Its messages pass as they are, unless they are JSON.
+    Grpc(Codec),
     /// gRPC for browsers: the same frames, with the trailers as a last one.
-    GrpcWeb(WebForm),
+    GrpcWeb(WebForm, Codec),
+    /// The Connect protocol.
+    Connect(Connect),
     /// JSON text frames, both ways.
     WebSocket,
+}
+
+/// What a client's messages are encoded in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// The wire format of protobuf, as backends speak it.
+    Proto,
+    /// ProtoJSON.
+    Json,
+    /// Something else. gRPC passes it; Connect refuses it.
+    Other,
+}
+
+/// How a request speaks Connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connect {
+    pub form: ConnectForm,
+    pub codec: Codec,
+}
+
+/// Where the messages of Connect stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectForm {
+    /// One message is the body.
+    Unary,
+    /// One message is in the query.
+    Get,
+    /// Each message has its length before it, as in gRPC.
+    Stream,
 }
 
 /// How gRPC-Web's bytes stand in a body.
@@ -69,8 +103,9 @@ impl Protocol {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rest => "rest",
-            Self::Grpc => "grpc",
-            Self::GrpcWeb(_) => "grpc-web",
+            Self::Grpc(_) => "grpc",
+            Self::GrpcWeb(..) => "grpc-web",
+            Self::Connect(_) => "connect",
             Self::WebSocket => "websocket",
         }
     }
@@ -80,7 +115,11 @@ impl Protocol {
     pub const fn is_framed(self) -> bool {
         match self {
             Self::Rest => false,
-            Self::Grpc | Self::GrpcWeb(_) | Self::WebSocket => true,
+            Self::Grpc(_) | Self::GrpcWeb(..) | Self::WebSocket => true,
+            Self::Connect(connect) => match connect.form {
+                ConnectForm::Unary | ConnectForm::Get => false,
+                ConnectForm::Stream => true,
+            },
         }
     }
 }
@@ -96,8 +135,9 @@ pub enum Way {
     /// By an HTTP binding.
     Rest(Bound),
     /// By the RPC's own path, as all that follow.
-    Grpc,
-    GrpcWeb(WebForm),
+    Grpc(Codec),
+    GrpcWeb(WebForm, Codec),
+    Connect(Connect),
     /// By an HTTP binding, or by the RPC's own path, which has one too.
     WebSocket(Bound),
 }
@@ -107,8 +147,9 @@ impl Way {
     pub const fn protocol(&self) -> Protocol {
         match self {
             Self::Rest(_) => Protocol::Rest,
-            Self::Grpc => Protocol::Grpc,
-            Self::GrpcWeb(form) => Protocol::GrpcWeb(*form),
+            Self::Grpc(codec) => Protocol::Grpc(*codec),
+            Self::GrpcWeb(form, codec) => Protocol::GrpcWeb(*form, *codec),
+            Self::Connect(connect) => Protocol::Connect(*connect),
             Self::WebSocket(_) => Protocol::WebSocket,
         }
     }

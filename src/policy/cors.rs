@@ -125,7 +125,8 @@ const REQUEST_HEADERS: [&str; 18] = [
 ];
 
 /// Headers of answers that the clients' protocols need.
-const EXPOSED: [&str; 10] = [
+const EXPOSED: [&str; 11] = [
+    "content-encoding",
     "grpc-status",
     "grpc-message",
     "grpc-status-details-bin",

@@ -14,7 +14,7 @@ mod size;
 mod vet;
 
 pub use admit::{Admit, Admitted};
-pub use call::{Bound, Call, Method, Protocol, Resolved, Way, WebForm};
+pub use call::{Bound, Call, Codec, Connect, ConnectForm, Method, Protocol, Resolved, Way, WebForm};
 pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, is_own_page, is_preflight};
 pub use deadline::{Deadline, DeadlineFuture, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};

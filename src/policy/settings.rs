@@ -13,8 +13,13 @@ pub struct Rule {
     pub excerpt: Option<Excerpt>,
     /// The name of the upstream that serves the methods; one that exists.
     pub upstream: Option<String>,
-    /// The longest that a unary call may take.
+    /// The longest that a unary call may take; [`Rule::NO_TIMEOUT`] for as long as it likes.
     pub timeout: Option<Duration>,
     /// The largest request body, in bytes.
     pub max_body: Option<usize>,
+}
+
+impl Rule {
+    /// Beyond what any clock can tell, so that no deadline comes of it.
+    pub const NO_TIMEOUT: Duration = Duration::MAX;
 }

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::admit::Admitted;
 use super::call::Method;
-use crate::fault::Fault;
-use crate::upstream::{Incoming, Outgoing, Replies, Reply, Sender};
+use crate::fault::{Fault, Kind};
+use crate::upstream::{Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
 
 /// A call whose message may be sent.
 pub struct Cleared {
@@ -39,6 +39,24 @@ impl Cleared {
     ) -> Result<Reply, Fault> {
         let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
         self.method.upstream.unary(worker, call, message, whole).await
+    }
+
+    /// [`Cleared::unary`], whose reply is waited for as a whole.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn unary_whole(
+        self,
+        worker: usize,
+        headers: HeaderMap,
+        message: Bytes,
+        max_reply: usize,
+    ) -> Result<UnaryReply, Fault> {
+        match self.unary(worker, headers, message, max_reply, usize::MAX).await? {
+            Reply::Whole(reply) => Ok(reply),
+            // None is larger than that.
+            Reply::Large(_) => Err(Fault::new(Kind::Bug, "INTERNAL", "internal error")),
+        }
     }
 
     /// Begins a call of a streaming method at its upstream.

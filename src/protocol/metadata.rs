@@ -33,6 +33,16 @@ fn is_reserved_in(name: &HeaderName) -> bool {
         || *name == header::EXPECT
         || is_timeout(name.as_str())
         || name.as_str().starts_with("grpc-")
+        || name.as_str().starts_with(CONNECT)
+}
+
+/// Names of this prefix belong to the Connect protocol.
+const CONNECT: &str = "connect-";
+
+/// What every call to a backend says beside its metadata.
+pub(super) fn put_call(headers: &mut HeaderMap) {
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
 }
 
 /// They set the deadline, and what is left of that is passed on.
@@ -165,7 +175,8 @@ fn crosses_out(name: &HeaderName) -> bool {
         || *name == header::DATE
         || *name == header::SERVER
         || *name == HTTP_CODE
-        || name.as_str().starts_with("grpc-"))
+        || name.as_str().starts_with("grpc-")
+        || name.as_str().starts_with(CONNECT))
 }
 
 /// The status that a backend wishes for (metadata, decimal).
@@ -203,6 +214,7 @@ mod tests {
             ("grpc-metadata-host", "h", None),
             ("grpc-metadata-grpc-timeout", "1S", None),
             ("grpc-metadata-te", "x", None),
+            ("connect-protocol-version", "1", None),
         ];
         for (name, value, want) in cases {
             let found = from_request(map(&[(name, value)])).unwrap();
@@ -245,6 +257,7 @@ mod tests {
             ("server", "s"),
             ("x-http-code", "201"),
             ("trailer", "x"),
+            ("connect-content-encoding", "gzip"),
         ]);
         let headers = into_response(metadata);
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();

@@ -1,10 +1,14 @@
 //! The protocols of clients: each turns a request into messages and the answer, or a [`Fault`], back.
 
 mod body;
+mod carrier;
 pub mod compression;
+pub mod connect;
 mod detect;
 pub mod grpc;
 pub mod grpc_web;
+mod in_time;
+pub mod messages;
 mod metadata;
 mod read;
 pub mod rest;
@@ -17,11 +21,11 @@ use bytes::Bytes;
 use http_body::Body;
 
 pub use body::{Aborted, BoxError, LiveBody, ReplyBody};
-pub use detect::detect;
+pub use detect::{detect, unsaid_connect};
 
 use crate::codec::PlanSet;
 use crate::fault::Fault;
-use crate::policy::{Admitted, Protocol, Way};
+use crate::policy::{Admitted, Codec, Protocol, Way};
 
 /// The answer to a request.
 pub type Reply = http::Response<ReplyBody>;
@@ -31,6 +35,7 @@ pub struct Exchanges {
     pub rest: Arc<rest::Exchange>,
     pub grpc: grpc::Exchange,
     pub websocket: websocket::Exchange,
+    pub messages: Arc<messages::Exchange>,
 }
 
 impl Exchanges {
@@ -50,10 +55,19 @@ impl Exchanges {
                 let bound = bound.clone();
                 Box::pin(self.rest.run(bound, admitted)).await
             }
-            Way::Grpc => Box::pin(self.grpc.run(admitted)).await,
-            Way::GrpcWeb(form) => {
+            Way::Grpc(Codec::Proto | Codec::Other) => Box::pin(self.grpc.run(admitted)).await,
+            Way::Grpc(Codec::Json) => Box::pin(grpc::run_json(&self.messages, admitted)).await,
+            Way::GrpcWeb(form, Codec::Proto | Codec::Other) => {
                 let form = *form;
                 Box::pin(grpc_web::run(&self.grpc, form, admitted)).await
+            }
+            Way::GrpcWeb(form, Codec::Json) => {
+                let form = *form;
+                Box::pin(grpc_web::run_json(&self.messages, form, admitted)).await
+            }
+            Way::Connect(connect) => {
+                let connect = *connect;
+                Box::pin(connect::run(self, connect, admitted)).await
             }
             Way::WebSocket(bound) => {
                 let bound = bound.clone();
@@ -76,7 +90,8 @@ pub fn render(
     match protocol {
         // What refuses a handshake is an answer to an HTTP request.
         Protocol::Rest | Protocol::WebSocket => rest.render(fault, request_id, schema, is_head),
-        Protocol::Grpc => grpc::render(fault, request_id),
-        Protocol::GrpcWeb(form) => grpc_web::render(form, fault, request_id),
+        Protocol::Grpc(codec) => grpc::render(codec, fault, request_id),
+        Protocol::GrpcWeb(form, codec) => grpc_web::render(form, codec, fault, request_id),
+        Protocol::Connect(connect) => connect::render(connect, fault, request_id, schema, &rest.builtin),
     }
 }

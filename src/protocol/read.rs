@@ -79,6 +79,21 @@ pub(super) fn cut_off() -> Fault {
     Fault::new(Kind::Incomplete, "INCOMPLETE_BODY", "the request's body ended before it was whole")
 }
 
+/// A body that is whole, but ends within a message.
+pub(super) fn cut_within() -> Fault {
+    Fault::invalid_argument("INCOMPLETE_MESSAGE", "the request's body ends within a message")
+}
+
+/// Another number of messages than one, for a method that takes one (UNIMPLEMENTED, by gRPC's table for cardinality).
+pub(super) fn miscounted(messages: u64) -> Fault {
+    let message = if messages == 0 {
+        "this method takes one message, and none came"
+    } else {
+        "this method takes one message, and more than one came"
+    };
+    Fault::new(Kind::Unsupported, "MESSAGE_COUNT", message)
+}
+
 /// What a body's own error means. What stands between the connection and its reader may fail with a fault of its own.
 pub(super) fn failed(error: BoxError) -> Fault {
     match error.downcast::<Fault>() {

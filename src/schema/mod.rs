@@ -28,6 +28,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor, MethodDescriptor};
+use prost_types::MethodOptions;
+use prost_types::method_options::IdempotencyLevel;
 
 use crate::codec::Features;
 use crate::problem::{Problem, Problems};
@@ -86,6 +88,17 @@ impl Method {
         }
     }
 
+    /// What its `idempotency_level` says.
+    #[must_use]
+    pub fn idempotency(&self) -> Idempotency {
+        let options = self.descriptor.method_descriptor_proto().options.as_ref();
+        match options.map(MethodOptions::idempotency_level) {
+            None | Some(IdempotencyLevel::IdempotencyUnknown) => Idempotency::Unknown,
+            Some(IdempotencyLevel::NoSideEffects) => Idempotency::NoSideEffects,
+            Some(IdempotencyLevel::Idempotent) => Idempotency::Idempotent,
+        }
+    }
+
     /// `pkg.Service.Method`, as service configurations and reflection have it.
     #[must_use]
     pub fn full_name(&self) -> &str {
@@ -115,6 +128,16 @@ impl Method {
     pub fn output(&self) -> MessageDescriptor {
         self.descriptor.output()
     }
+}
+
+/// What calling a method more than once does (google/protobuf/descriptor.proto, `MethodOptions`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idempotency {
+    Unknown,
+    /// It changes nothing, so that a GET may call it.
+    NoSideEffects,
+    /// It changes no more than calling it once.
+    Idempotent,
 }
 
 /// One way by which HTTP reaches a method. All of it fits together: every name in it was resolved.

@@ -23,6 +23,7 @@ mod sources;
 mod stack;
 mod tls;
 mod transport;
+mod unread;
 mod watch;
 
 pub use gateway::Gateway;

@@ -16,9 +16,10 @@ use tower::{Layer, Service};
 use super::snapshot::{Shown, Snapshot};
 use crate::fault::{Fault, Kind};
 use crate::introspection::Exposes;
-use crate::policy::{Bound, Call, Method, Protocol, Resolved, Way, is_preflight};
-use crate::protocol::{Reply, ReplyBody};
+use crate::policy::{Bound, Call, Connect, ConnectForm, Method, Protocol, Resolved, Way, is_preflight};
+use crate::protocol::{Reply, ReplyBody, unsaid_connect};
 use crate::route::{Captures, Lookup};
+use crate::schema::Idempotency;
 use crate::transcode::Binding;
 
 /// A future that knows from its beginning which RPC it is about, so that the layers around it can tell whatever becomes
@@ -88,6 +89,12 @@ where
         let (head, body) = request.into_parts();
         let snapshot = self.snapshots.load();
         let snapshot = snapshot.shown(self.exposes);
+        let protocol = match protocol {
+            Protocol::Rest => unsaid(&snapshot, &head).map_or(protocol, Protocol::Connect),
+            Protocol::Grpc(_) | Protocol::GrpcWeb(..) | Protocol::Connect(_) | Protocol::WebSocket => {
+                protocol
+            }
+        };
         let found = match protocol {
             Protocol::Rest
                 if self.preflights && is_preflight(head.method == HttpMethod::OPTIONS, &head.headers) =>
@@ -95,19 +102,21 @@ where
                 Err(preflight(&snapshot, head.uri.path()))
             }
             Protocol::Rest => rest(&snapshot, &head),
-            Protocol::Grpc => rpc(&snapshot, &head, Way::Grpc),
+            Protocol::Grpc(codec) => rpc(&snapshot, &head, Way::Grpc(codec)),
+            Protocol::GrpcWeb(form, codec) => rpc(&snapshot, &head, Way::GrpcWeb(form, codec)),
+            Protocol::Connect(connect) => rpc(&snapshot, &head, Way::Connect(connect)),
             Protocol::WebSocket => websocket(&snapshot, &head),
-            Protocol::GrpcWeb(form) => rpc(&snapshot, &head, Way::GrpcWeb(form)),
         };
         match found {
             Ok(resolved) => {
                 let method = Arc::clone(&resolved.method);
-                let protocol = resolved.way.protocol();
                 let call = Call { resolved, head, body, max_body: 0, deadline: None };
                 ResolveFuture::Called { inner: self.inner.call(call), method, protocol }
             }
-            Err(Unresolved::Answer(answer)) => ResolveFuture::Answered { result: Some(Ok(*answer)) },
-            Err(Unresolved::Fault(fault)) => ResolveFuture::Answered { result: Some(Err(fault)) },
+            Err(Unresolved::Answer(answer)) => {
+                ResolveFuture::Answered { result: Some(Ok(*answer)), protocol }
+            }
+            Err(Unresolved::Fault(fault)) => ResolveFuture::Answered { result: Some(Err(fault)), protocol },
         }
     }
 }
@@ -133,6 +142,16 @@ fn rest(snapshot: &Shown<'_>, head: &Parts) -> Result<Resolved, Unresolved> {
     }
 }
 
+/// How a request speaks Connect that doesn't say so: its path is an RPC's own, and no binding leads anywhere from it.
+fn unsaid(snapshot: &Shown<'_>, head: &Parts) -> Option<Connect> {
+    snapshot.rpc(head.uri.path())?;
+    let connect = unsaid_connect(head)?;
+    match snapshot.router().lookup(&head.method, head.uri.path()) {
+        Lookup::Found(_) => None,
+        Lookup::WrongMethod(_) | Lookup::Missing => Some(connect),
+    }
+}
+
 /// Which methods a page may ask for at this path, whatever OPTIONS itself is bound to.
 fn preflight(snapshot: &Shown<'_>, path: &str) -> Unresolved {
     let mut methods = match snapshot.router().lookup(&HttpMethod::OPTIONS, path) {
@@ -141,11 +160,13 @@ fn preflight(snapshot: &Shown<'_>, path: &str) -> Unresolved {
         Lookup::WrongMethod(methods) => methods.to_string(),
         Lookup::Missing => String::new(),
     };
-    if snapshot.rpc(path).is_some() && !methods.contains("POST") {
-        if !methods.is_empty() {
-            methods.push_str(", ");
+    for method in snapshot.rpc(path).map_or(&[][..], |method| rpc_methods(method)) {
+        if !methods.split(", ").any(|known| known == method.as_str()) {
+            if !methods.is_empty() {
+                methods.push_str(", ");
+            }
+            methods.push_str(method.as_str());
         }
-        methods.push_str("POST");
     }
     if methods.is_empty() { no_route() } else { Unresolved::Answer(Box::new(options(&methods))) }
 }
@@ -176,12 +197,39 @@ fn websocket(snapshot: &Shown<'_>, head: &Parts) -> Result<Resolved, Unresolved>
 /// By the RPC's own path, `/package.Service/Method`, in exactly this spelling.
 fn rpc(snapshot: &Shown<'_>, head: &Parts, way: Way) -> Result<Resolved, Unresolved> {
     match snapshot.rpc(head.uri.path()) {
-        Some(method) if head.method == HttpMethod::POST => Ok(Resolved { method: Arc::clone(method), way }),
-        Some(_) => Err(wrong_method(head, HttpMethod::POST.to_string())),
+        Some(method) if is_allowed(&head.method, method, &way) => {
+            Ok(Resolved { method: Arc::clone(method), way })
+        }
+        Some(method) => {
+            let allowed = match way {
+                Way::Connect(_) => rpc_methods(method),
+                Way::Rest(_) | Way::Grpc(_) | Way::GrpcWeb(..) | Way::WebSocket(_) => &[HttpMethod::POST],
+            };
+            let allowed = allowed.iter().map(HttpMethod::as_str).collect::<Vec<_>>().join(", ");
+            Err(wrong_method(head, allowed))
+        }
         None => {
             let fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "there is no such method");
             Err(Unresolved::Fault(fault))
         }
+    }
+}
+
+/// Whether an RPC may be called by this HTTP method.
+fn is_allowed(http_method: &HttpMethod, method: &Method, way: &Way) -> bool {
+    match way {
+        Way::Connect(Connect { form: ConnectForm::Get, .. }) => rpc_methods(method).contains(http_method),
+        Way::Rest(_) | Way::Grpc(_) | Way::GrpcWeb(..) | Way::WebSocket(_) | Way::Connect(_) => {
+            *http_method == HttpMethod::POST
+        }
+    }
+}
+
+/// The HTTP methods by which Connect calls an RPC.
+fn rpc_methods(method: &Method) -> &'static [HttpMethod] {
+    match method.idempotency {
+        Idempotency::NoSideEffects if method.is_unary() => &[HttpMethod::GET, HttpMethod::POST],
+        Idempotency::NoSideEffects | Idempotency::Unknown | Idempotency::Idempotent => &[HttpMethod::POST],
     }
 }
 
@@ -202,7 +250,7 @@ fn options(methods: &str) -> Reply {
 pin_project! {
     #[project = ResolveProjection]
     pub(super) enum ResolveFuture<F> {
-        Answered { result: Option<Result<Reply, Fault>> },
+        Answered { result: Option<Result<Reply, Fault>>, protocol: Protocol },
         Called { #[pin] inner: F, method: Arc<Method>, protocol: Protocol },
     }
 }
@@ -215,7 +263,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            ResolveProjection::Answered { result } => match result.take() {
+            ResolveProjection::Answered { result, .. } => match result.take() {
                 Some(result) => Poll::Ready(result),
                 None => Poll::Pending,
             },
@@ -234,8 +282,7 @@ impl<F> Routed for ResolveFuture<F> {
 
     fn protocol(&self) -> Option<Protocol> {
         match self {
-            Self::Answered { .. } => None,
-            Self::Called { protocol, .. } => Some(*protocol),
+            Self::Answered { protocol, .. } | Self::Called { protocol, .. } => Some(*protocol),
         }
     }
 }

@@ -269,6 +269,7 @@ pub(super) fn compile_method(
         output: plans.message(method.output().full_name())?,
         client_streaming: method.client_streaming,
         server_streaming: method.server_streaming,
+        idempotency: method.idempotency(),
         upstream: Arc::clone(upstream),
         timeout: Some(timeout),
         max_body,

@@ -17,11 +17,12 @@ use super::render::{Render, Rendered};
 use super::resolve::{Resolve, Routed};
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
+use super::unread::{Unread, Watched};
 use crate::introspection::Exposes;
 use crate::policy::{Admit, Admitted, BodySize, Cors, Deadline};
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
-use crate::protocol::{BoxError, Exchanges, grpc, websocket};
+use crate::protocol::{BoxError, Exchanges, grpc, messages, websocket};
 use crate::telemetry::{Metrics, Observer};
 
 /// What all connections of one listener on one worker share.
@@ -52,6 +53,16 @@ impl Shared {
             body_patience: settings.timeouts.body,
             unpacking: settings.unpacking,
         };
+        let packing = settings.packing.clone().map(Arc::new);
+        let messages = messages::Exchange {
+            rules: settings.request.clone(),
+            style: settings.json,
+            worker,
+            max_reply: settings.limits.message,
+            body_patience: settings.timeouts.body,
+            unpacking: settings.unpacking,
+            packing: packing.clone(),
+        };
         let rest = RestSettings {
             request: settings.request.clone(),
             json: settings.json,
@@ -71,9 +82,10 @@ impl Shared {
                 websocket: websocket::Exchange { rest: Arc::clone(&rest), settings: settings.websocket },
                 rest,
                 grpc,
+                messages: Arc::new(messages),
             }),
             cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
-            packing: settings.packing.clone().map(Arc::new),
+            packing,
             exposes: settings.exposes,
             max_url: settings.limits.url,
             max_body: settings.limits.body,
@@ -98,6 +110,8 @@ where
     ServiceBuilder::new()
         // Outermost: it must see every request and every answer, whatever happens between.
         .layer(Observe::new(Arc::clone(&shared.observer)))
+        // Whatever the answer is, its client has to know whether the connection ends with it.
+        .layer(Unread)
         // Whatever the answer is, a browser has to know who may read it.
         .layer(CrossOrigin::new(shared.cors.clone()))
         // Outside of what renders, so that errors become smaller, too; the log counts what is sent.
@@ -115,7 +129,7 @@ where
         // Innermost of the policies: what it lets through has passed all of them.
         .layer(Admit)
         // Reads the body, translates, and calls the upstream.
-        .service(service_fn(move |admitted: Admitted<B>| {
+        .service(service_fn(move |admitted: Admitted<Watched<B>>| {
             let exchanges = Arc::clone(&exchanges);
             async move { exchanges.run(admitted).await }
         }))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::binding::Binding;
 use super::wishes::Wishes;
-use crate::codec::{self, JsonStyle, PieceWriter, WireError};
+use crate::codec::{self, JsonStyle, PieceWriter, Plan, WireError};
 use crate::fault::{Code, Fault};
 
 /// The JSON of a reply to a call of `binding`, or of its one field that is the answer, as the client wishes it.
@@ -43,7 +43,7 @@ pub fn write_reply(
     write(binding, message, style, &mut json)?;
     if let Some(fields) = &wishes.fields {
         let mut kept = Vec::new();
-        fields.apply(&json, &mut kept).map_err(|error| unreadable(binding, &error))?;
+        fields.apply(&json, &mut kept).map_err(|error| unreadable(&binding.output, &error))?;
         json = kept;
     }
     if wishes.pretty {
@@ -59,17 +59,17 @@ fn write(binding: &Binding, message: &[u8], style: JsonStyle, out: &mut Vec<u8>)
         None => codec::write_message(&binding.output, message, style, out),
         Some(field) => codec::write_field(&binding.output, field, message, style, out),
     }
-    .map_err(|error| unwritten(binding, error))
+    .map_err(|error| unwritten(&binding.output, error))
 }
 
 /// The fault of a reply that could not be written as JSON.
-fn unwritten(binding: &Binding, error: WireError) -> Fault {
+pub(super) fn unwritten(plan: &Plan, error: WireError) -> Fault {
     if !error.kind.has_no_json() {
-        return unreadable(binding, &error);
+        return unreadable(plan, &error);
     }
     let what = "the backend's reply has a value that JSON can't express";
     Fault::broken_backend(Code::Internal, "REPLY_WITHOUT_JSON", what)
-        .because(format!("{}: {error}", binding.output.full_name()))
+        .because(format!("{}: {error}", plan.full_name()))
 }
 
 /// [`reply_json`] of a large message, written while its bytes arrive.
@@ -105,7 +105,7 @@ impl JsonPieces {
     /// # Errors
     /// A message that its own schema can't read is the backend's fault (INTERNAL).
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.writer.push(bytes, out).map_err(|error| unwritten(&self.binding, error))
+        self.writer.push(bytes, out).map_err(|error| unwritten(&self.binding.output, error))
     }
 
     /// Appends the end, once all of the message was pushed.
@@ -113,12 +113,12 @@ impl JsonPieces {
     /// # Errors
     /// As [`JsonPieces::push`].
     pub fn finish(self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.writer.finish(out).map_err(|error| unwritten(&self.binding, error))
+        self.writer.finish(out).map_err(|error| unwritten(&self.binding.output, error))
     }
 }
 
-fn unreadable(binding: &Binding, error: &dyn Display) -> Fault {
+fn unreadable(plan: &Plan, error: &dyn Display) -> Fault {
     let what = "the backend's reply does not fit its schema";
     Fault::broken_backend(Code::Internal, "UNREADABLE_REPLY", what)
-        .because(format!("{}: {error}", binding.output.full_name()))
+        .because(format!("{}: {error}", plan.full_name()))
 }

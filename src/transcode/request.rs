@@ -197,7 +197,7 @@ fn decoding(variable: &Variable, binding: &Binding, raw: &str, rules: &RequestRu
     }
 }
 
-fn bad_body(error: &ReadError) -> Fault {
+pub(super) fn bad_body(error: &ReadError) -> Fault {
     let fault = Fault::invalid_argument(error.kind.reason(), error.to_string());
     if error.path.is_empty() { fault } else { fault.at(error.path.clone()) }
 }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use h2::SendStream;
 use http::HeaderMap;
 
-use super::frame::{Deframer, Start, broken};
+use super::frame::{BadFrame, Deframer, Start, broken};
 use super::incoming::Incoming;
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 
 /// The request's direction.
 pub struct Sender(SendStream<Bytes>);
@@ -99,7 +99,7 @@ pub struct Replies {
 
 impl Replies {
     pub(super) fn new(reply: Incoming, max_message: usize) -> Self {
-        Self { reply, deframer: Deframer::new(max_message), trailers: HeaderMap::new() }
+        Self { reply, deframer: Deframer::new(max_message, 0), trailers: HeaderMap::new() }
     }
 
     /// Waits for the initial metadata.
@@ -135,10 +135,10 @@ impl Replies {
             return Poll::Ready(None);
         }
         loop {
-            match self.deframer.next() {
-                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+            match self.deframer.next_message() {
+                Ok(Some((_, message))) => return Poll::Ready(Some(Ok(message))),
                 Ok(None) => {}
-                Err(fault) => return Poll::Ready(Some(Err(fault))),
+                Err(bad) => return Poll::Ready(Some(Err(bad.of_backend()))),
             }
             if !ready!(self.poll_more(cx))? {
                 return self.poll_end(cx);
@@ -159,7 +159,10 @@ impl Replies {
     /// The backend's status behind all data, if it isn't OK.
     fn poll_end<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Fault>>> {
         let trailers = ready!(self.reply.poll_trailers(cx))?;
-        self.reply.ending(trailers.as_ref())?;
+        if let Err(fault) = self.reply.ending(trailers.as_ref()) {
+            let own = trailers.filter(|_| fault.kind() == Kind::Backend).unwrap_or_default();
+            return Poll::Ready(Some(Err(fault.with_trailers(own))));
+        }
         if self.deframer.is_open() || !self.deframer.is_empty() {
             return Poll::Ready(Some(Err(broken("a truncated message"))));
         }
@@ -182,7 +185,7 @@ impl Replies {
 
     fn poll_start(&mut self, above: usize, cx: &mut Context<'_>) -> Poll<Result<Start, Fault>> {
         loop {
-            match self.deframer.start(above)? {
+            match self.deframer.start(above).map_err(BadFrame::of_backend)? {
                 Start::Unknown => {}
                 known @ (Start::Small | Start::Large(_)) => return Poll::Ready(Ok(known)),
             }

@@ -29,11 +29,13 @@ pub fn finish_frame(mut out: Vec<u8>) -> Result<Bytes, Fault> {
     Ok(out.into())
 }
 
-/// Cuts a backend's DATA into messages. A message that lies within one piece of data is a slice of it, without a copy.
+/// Cuts data into messages. A message that lies within one piece of data is a slice of it, without a copy.
 #[derive(Debug)]
 pub struct Deframer {
     /// The largest message that is accepted, in bytes.
     max: usize,
+    /// The largest flags that are accepted.
+    flags: u8,
     /// What is left of the last piece, where nothing is left of those before it.
     piece: Bytes,
     /// A message that came in several pieces, up to now.
@@ -54,13 +56,13 @@ pub(super) enum Start {
 }
 
 impl Deframer {
-    /// Accepts messages of up to `max` bytes.
+    /// `max` is the largest message, in bytes; `flags` are the largest flags, 0 where no message may be compressed.
     #[must_use]
-    pub fn new(max: usize) -> Self {
-        Self { max, piece: Bytes::new(), partial: BytesMut::new(), left: 0 }
+    pub fn new(max: usize, flags: u8) -> Self {
+        Self { max, flags, piece: Bytes::new(), partial: BytesMut::new(), left: 0 }
     }
 
-    /// Adds data, once [`Deframer::next`] has said that it needs more.
+    /// Adds data, once [`Deframer::next_message`] has said that it needs more.
     pub fn push(&mut self, data: Bytes) {
         if self.partial.is_empty() && self.piece.is_empty() {
             self.piece = data;
@@ -70,23 +72,22 @@ impl Deframer {
         }
     }
 
-    /// The next whole message, without its head; `None` where more data is needed.
+    /// The next whole message, without its head, and its flags; `None` where more data is needed.
     ///
     /// # Errors
-    /// A message over the limit, or one that is compressed, which was not asked for.
-    #[allow(clippy::should_implement_trait)] // more data may follow a `None`
-    pub fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+    /// What its head says that may not be.
+    pub fn next_message(&mut self) -> Result<Option<(u8, Bytes)>, BadFrame> {
         if self.partial.is_empty() {
-            let Some(length) = self.message_length(&self.piece)? else { return Ok(None) };
+            let Some((flags, length)) = self.head(&self.piece)? else { return Ok(None) };
             if self.piece.len() < FRAME_HEAD + length {
                 return Ok(None);
             }
             let mut frame = self.piece.split_to(FRAME_HEAD + length);
-            return Ok(Some(frame.split_off(FRAME_HEAD)));
+            return Ok(Some((flags, frame.split_off(FRAME_HEAD))));
         }
         // The head first, then as much as its length says; the rest stays in the piece.
         self.fill(FRAME_HEAD);
-        let Some(length) = self.message_length(&self.partial)? else { return Ok(None) };
+        let Some((flags, length)) = self.head(&self.partial)? else { return Ok(None) };
         let whole = FRAME_HEAD + length;
         if self.partial.capacity() < whole {
             let missing = whole - self.partial.len();
@@ -98,20 +99,20 @@ impl Deframer {
         }
         let mut frame = std::mem::take(&mut self.partial);
         frame.advance(FRAME_HEAD);
-        Ok(Some(frame.freeze()))
+        Ok(Some((flags, frame.freeze())))
     }
 
     /// Whether the next message has more than `above` bytes; such a one is opened.
     ///
     /// # Errors
-    /// As [`Deframer::next`].
-    pub(super) fn start(&mut self, above: usize) -> Result<Start, Fault> {
+    /// As [`Deframer::next_message`].
+    pub(super) fn start(&mut self, above: usize) -> Result<Start, BadFrame> {
         let straddles = !self.partial.is_empty();
         if straddles {
             self.fill(FRAME_HEAD);
         }
         let front = if straddles { &self.partial[..] } else { &self.piece };
-        let Some(length) = self.message_length(front)? else { return Ok(Start::Unknown) };
+        let Some((_, length)) = self.head(front)? else { return Ok(Start::Unknown) };
         if length <= above {
             return Ok(Start::Small);
         }
@@ -148,20 +149,65 @@ impl Deframer {
         self.partial.extend_from_slice(&self.piece.split_to(missing));
     }
 
-    fn message_length(&self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
-        let Some((&[flag, ref length @ ..], _)) = bytes.split_first_chunk::<FRAME_HEAD>() else {
-            return Ok(None);
-        };
-        if flag != 0 {
-            return Err(broken("a compressed message that was not asked for"));
+    fn head(&self, bytes: &[u8]) -> Result<Option<(u8, usize)>, BadFrame> {
+        match bytes.split_first_chunk::<FRAME_HEAD>() {
+            Some((&head, _)) => {
+                let length = read_head(head, self.max, self.flags)?;
+                Ok(Some((head[0], length)))
+            }
+            None => Ok(None),
         }
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        if length > self.max {
-            let message = "the backend's message is larger than the gateway accepts";
-            return Err(Fault::new(Kind::ReplyTooLarge, "REPLY_TOO_LARGE", message)
-                .because(format!("{length} bytes, the limit is {}", self.max)));
+    }
+}
+
+/// The length of a message.
+fn read_head([flags, length @ ..]: [u8; FRAME_HEAD], max: usize, max_flags: u8) -> Result<usize, BadFrame> {
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if flags > max_flags {
+        Err(BadFrame::Flags(flags))
+    } else if length > max {
+        Err(BadFrame::TooLarge { length, max })
+    } else {
+        Ok(length)
+    }
+}
+
+/// What the head of a frame says that may not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadFrame {
+    /// So many bytes are more than a message may have.
+    TooLarge { length: usize, max: usize },
+    /// These flags mean nothing here.
+    Flags(u8),
+}
+
+impl BadFrame {
+    /// What it means where a backend has sent it.
+    #[must_use]
+    pub fn of_backend(self) -> Fault {
+        match self {
+            Self::TooLarge { length, max } => {
+                let message = "the backend's message is larger than the gateway accepts";
+                Fault::new(Kind::ReplyTooLarge, "REPLY_TOO_LARGE", message)
+                    .because(format!("{length} bytes, the limit is {max}"))
+            }
+            Self::Flags(1) => broken("a compressed message that was not asked for"),
+            Self::Flags(_) => broken("a message with flags that gRPC does not know"),
         }
-        Ok(Some(length))
+    }
+
+    /// What it means where a client has sent it.
+    #[must_use]
+    pub fn of_client(self) -> Fault {
+        match self {
+            Self::TooLarge { length, .. } => {
+                let message = format!("a message of {length} bytes is more than may be sent");
+                Fault::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", message)
+            }
+            Self::Flags(flags) => {
+                Fault::invalid_argument("BAD_FRAME", format!("a message's flags are {flags:#04x}"))
+            }
+        }
     }
 }
 
@@ -170,6 +216,8 @@ impl Deframer {
 pub struct FrameWalk {
     /// The largest message that may pass, in bytes.
     max: usize,
+    /// The largest flags that may pass.
+    flags: u8,
     head: [u8; FRAME_HEAD],
     /// Bytes of the head that are here.
     have: usize,
@@ -178,24 +226,18 @@ pub struct FrameWalk {
     messages: u64,
 }
 
-/// What was found on a walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Walked {
-    Fine,
-    /// A message says that it has so many bytes, which is more than may pass.
-    TooLarge(usize),
-    /// A flag that gRPC does not know.
-    BadFlag(u8),
-}
-
 impl FrameWalk {
+    /// As [`Deframer::new`].
     #[must_use]
-    pub fn new(max: usize) -> Self {
-        Self { max, head: [0; FRAME_HEAD], have: 0, left: 0, messages: 0 }
+    pub fn new(max: usize, flags: u8) -> Self {
+        Self { max, flags, head: [0; FRAME_HEAD], have: 0, left: 0, messages: 0 }
     }
 
     /// Walks over the next bytes.
-    pub fn step(&mut self, mut data: &[u8]) -> Walked {
+    ///
+    /// # Errors
+    /// What the head of a message says that may not be.
+    pub fn step(&mut self, mut data: &[u8]) -> Result<(), BadFrame> {
         while !data.is_empty() {
             let skipped = self.left.min(data.len());
             data = data.get(skipped..).unwrap_or_default();
@@ -213,18 +255,11 @@ impl FrameWalk {
             if self.have < FRAME_HEAD {
                 break;
             }
-            let [flag, length @ ..] = self.head;
-            let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-            if flag > 1 {
-                return Walked::BadFlag(flag);
-            }
-            if length > self.max {
-                return Walked::TooLarge(length);
-            }
+            let length = read_head(self.head, self.max, self.flags)?;
             (self.have, self.left) = (0, length);
             self.messages += 1;
         }
-        Walked::Fine
+        Ok(())
     }
 
     /// Whether all bytes so far belong to whole messages.
@@ -258,11 +293,12 @@ mod tests {
     }
 
     fn all(pieces: &[&[u8]]) -> Vec<Bytes> {
-        let mut deframer = Deframer::new(1000);
+        let mut deframer = Deframer::new(1000, 0);
         let mut messages = Vec::new();
         for piece in pieces {
             deframer.push(Bytes::copy_from_slice(piece));
-            while let Some(message) = deframer.next().unwrap() {
+            while let Some((flags, message)) = deframer.next_message().unwrap() {
+                assert_eq!(flags, 0);
                 messages.push(message);
             }
         }
@@ -293,9 +329,9 @@ mod tests {
         let input: Vec<u8> = [&b"abc"[..], b"", b"a longer message"].iter().flat_map(|m| frame(m)).collect();
         for first in 0..=input.len() {
             for second in first..=input.len() {
-                let mut walk = FrameWalk::new(16);
+                let mut walk = FrameWalk::new(16, 1);
                 for piece in [&input[..first], &input[first..second], &input[second..]] {
-                    assert_eq!(walk.step(piece), Walked::Fine, "cuts {first}, {second}");
+                    assert_eq!(walk.step(piece), Ok(()), "cuts {first}, {second}");
                 }
                 assert_eq!((walk.messages(), walk.is_between()), (3, true), "cuts {first}, {second}");
             }
@@ -303,17 +339,20 @@ mod tests {
         // Between messages is only where one ends.
         let ends = [0, 8, 13, 34];
         for cut in 0..=input.len() {
-            let mut walk = FrameWalk::new(16);
-            walk.step(&input[..cut]);
+            let mut walk = FrameWalk::new(16, 1);
+            walk.step(&input[..cut]).unwrap();
             assert_eq!(walk.is_between(), ends.contains(&cut), "cut {cut}");
         }
     }
 
     #[test]
     fn a_walk_stops_at_what_may_not_pass() {
-        assert_eq!(FrameWalk::new(2).step(&frame(b"abc")), Walked::TooLarge(3));
-        assert_eq!(FrameWalk::new(3).step(&frame(b"abc")), Walked::Fine);
-        assert_eq!(FrameWalk::new(3).step(b"\x80\0\0\0\x01a"), Walked::BadFlag(0x80));
+        let step = |max, flags, data: &[u8]| FrameWalk::new(max, flags).step(data);
+        assert_eq!(step(2, 1, &frame(b"abc")), Err(BadFrame::TooLarge { length: 3, max: 2 }));
+        assert_eq!(step(3, 1, &frame(b"abc")), Ok(()));
+        assert_eq!(step(3, 1, b"\x80\0\0\0\x01a"), Err(BadFrame::Flags(0x80)));
+        assert_eq!(step(3, 1, b"\x01\0\0\0\x01a"), Ok(()));
+        assert_eq!(step(3, 0, b"\x01\0\0\0\x01a"), Err(BadFrame::Flags(1)));
     }
 
     #[test]
@@ -321,7 +360,7 @@ mod tests {
         let input = [frame(b"a long message").as_ref(), b"tail"].concat();
         for first in 0..=input.len() {
             for second in first..=input.len() {
-                let mut deframer = Deframer::new(1000);
+                let mut deframer = Deframer::new(1000, 0);
                 let (mut opened, mut found) = (None, Vec::new());
                 for piece in [&input[..first], &input[first..second], &input[second..]] {
                     deframer.push(Bytes::copy_from_slice(piece));
@@ -341,26 +380,30 @@ mod tests {
                 assert!(!deframer.is_open() && !deframer.is_empty());
             }
         }
-        let mut deframer = Deframer::new(1000);
+        let mut deframer = Deframer::new(1000, 0);
         deframer.push(frame(b"a long message"));
         assert_eq!(deframer.start(14).unwrap(), Start::Small);
-        assert_eq!(deframer.next().unwrap().unwrap(), b"a long message"[..]);
+        assert_eq!(deframer.next_message().unwrap().unwrap().1, b"a long message"[..]);
     }
 
     #[test]
     fn what_is_no_message_is_an_error() {
-        let mut deframer = Deframer::new(10);
-        deframer.push(Bytes::from_static(b"\x01\0\0\0\x01a"));
-        assert_eq!(deframer.next().unwrap_err().code(), Code::Internal);
-        let mut deframer = Deframer::new(10);
-        deframer.push(Bytes::from_static(b"\0\0\0\0\x0b"));
-        assert_eq!(deframer.next().unwrap_err().kind(), Kind::ReplyTooLarge);
+        let bad = |data| {
+            let mut deframer = Deframer::new(10, 0);
+            deframer.push(Bytes::from_static(data));
+            deframer.next_message().unwrap_err()
+        };
+        let (flags, large) = (bad(b"\x01\0\0\0\x01a"), bad(b"\0\0\0\0\x0b"));
+        assert_eq!(flags.of_backend().code(), Code::Internal);
+        assert_eq!(large.of_backend().kind(), Kind::ReplyTooLarge);
+        assert_eq!(flags.of_client().kind(), Kind::BadRequest);
+        assert_eq!(large.of_client().kind(), Kind::TooLarge);
     }
 
     #[test]
     fn a_part_is_not_empty() {
-        let mut deframer = Deframer::new(10);
+        let mut deframer = Deframer::new(10, 0);
         deframer.push(Bytes::from_static(b"\0\0"));
-        assert!(deframer.next().unwrap().is_none() && !deframer.is_empty());
+        assert!(deframer.next_message().unwrap().is_none() && !deframer.is_empty());
     }
 }

@@ -16,6 +16,6 @@ mod tls;
 pub use call::{Closed, LargeReply, Replies, Reply, Sender, UnaryReply};
 pub use cluster::{Cluster, Clusters, Outgoing};
 pub use connection::ServePipe;
-pub use frame::{Deframer, FRAME_HEAD, FrameWalk, Walked, broken, finish_frame, start_frame};
+pub use frame::{BadFrame, Deframer, FRAME_HEAD, FrameWalk, broken, finish_frame, start_frame};
 pub use incoming::Incoming;
 pub use settings::{Endpoint, Roots, TlsSettings, UpstreamSettings};

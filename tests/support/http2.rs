@@ -155,6 +155,16 @@ impl Http2 {
             .block_on(async { tokio::time::timeout(PATIENCE, read_all(body)).await.expect("an end in time") })
     }
 
+    /// What stands behind a body that was read.
+    ///
+    /// # Errors
+    /// The stream or the connection was reset.
+    pub fn trailers(&self, body: &mut RecvStream) -> Result<HeaderMap, h2::Error> {
+        let trailers =
+            async { tokio::time::timeout(PATIENCE, body.trailers()).await.expect("an end in time") };
+        Ok(self.runtime.block_on(trailers)?.unwrap_or_default())
+    }
+
     /// Sends data no faster than it is taken; false where it is not taken any more.
     pub fn send(&self, stream: &mut SendStream<Bytes>, data: &[u8], ends: bool) -> bool {
         self.runtime.block_on(async {

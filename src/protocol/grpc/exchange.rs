@@ -8,13 +8,16 @@ use http::{Response, Version};
 use http_body::Body;
 
 use super::forward::Forward;
-use super::pass::{Begun, Carrier, Native, Pass};
+use super::pass::{Begun, Native, Pass};
 use crate::fault::{Fault, Kind};
 use crate::policy::{Admitted, Cleared, put_timeout};
 use crate::protocol::body::{BoxError, ReplyBody};
+use crate::protocol::carrier::Carrier;
 use crate::protocol::compression::Unpacking;
+use crate::protocol::in_time::in_time;
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
+use crate::upstream::FrameWalk;
 
 /// Carries gRPC calls.
 pub struct Exchange {
@@ -38,12 +41,9 @@ impl Exchange {
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        if admitted.call().head.version < Version::HTTP_2 {
-            let message = "gRPC needs HTTP/2; over HTTP/1.1 there is gRPC-Web";
-            return Err(Fault::new(Kind::BadRequest, "HTTP2_NEEDED", message));
-        }
+        check_version(admitted.call().head.version)?;
         let (admitted, body) = admitted.split();
-        self.pass(admitted, body, metadata::from_grpc_request, Native).await
+        self.pass(admitted, body, |headers| Ok(metadata::from_grpc_request(headers)), Native).await
     }
 
     /// Passes a call through whose body is gRPC frames, whatever carries them. `outgoing` makes the backend's metadata of
@@ -52,7 +52,7 @@ impl Exchange {
         &self,
         mut admitted: Admitted<()>,
         body: B,
-        outgoing: impl FnOnce(HeaderMap) -> HeaderMap,
+        outgoing: impl FnOnce(HeaderMap) -> Result<HeaderMap, Fault>,
         carrier: C,
     ) -> Result<Response<ReplyBody>, Fault>
     where
@@ -65,22 +65,31 @@ impl Exchange {
         let (max, deadline, single) = (call.max_body, call.deadline, !method.server_streaming);
         let patience = (!method.client_streaming).then_some(self.body_patience);
         let request_id = call.head.headers.get(REQUEST_ID).cloned();
-        let mut headers = outgoing(std::mem::take(&mut call.head.headers));
+        let mut headers = outgoing(std::mem::take(&mut call.head.headers))?;
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         put_timeout(&mut headers, deadline);
         let (sender, reply) = Cleared::without_rules(admitted).pass(self.worker, headers).await?;
-        let forward = Forward::new(body, sender, max, patience);
+        let forward = Forward::new(body, sender, FrameWalk::new(max, C::FLAGS), patience);
         let mut pass = Pass::new(forward, reply, carrier, single, self.max_reply, deadline);
         let head = metadata::into_grpc_response(pass.head().await?);
         let body = match pass.begin().await {
             Begun::Whole(body) => body,
             Begun::Live => {
                 pass.identify(request_id.as_ref().and_then(|id| id.to_str().ok()));
-                ReplyBody::live(pass)
+                in_time(pass, deadline)
             }
         };
         let mut response = Response::new(body);
         *response.headers_mut() = head;
         Ok(response)
     }
+}
+
+/// gRPC needs trailers, and messages both ways at once.
+pub(super) fn check_version(version: Version) -> Result<(), Fault> {
+    if version < Version::HTTP_2 {
+        let message = "gRPC needs HTTP/2; over HTTP/1.1 there is gRPC-Web";
+        return Err(Fault::new(Kind::BadRequest, "HTTP2_NEEDED", message));
+    }
+    Ok(())
 }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http_body::Body;
 use tokio::time::Sleep;
 
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
 use crate::protocol::body::BoxError;
 use crate::protocol::read;
-use crate::upstream::{FrameWalk, Sender, Walked};
+use crate::upstream::{BadFrame, FrameWalk, Sender};
 
 /// Sends a body of gRPC frames, for as long as it is polled.
 pub(in crate::protocol) struct Forward<B> {
@@ -37,12 +37,17 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// `max` is the largest message, in bytes. `patience` is for methods that take one message; a stream may be silent.
-    pub(in crate::protocol) fn new(body: B, sender: Sender, max: usize, patience: Option<Duration>) -> Self {
+    /// `walk` says what may pass. `patience` is for methods that take one message; a stream may be silent.
+    pub(in crate::protocol) fn new(
+        body: B,
+        sender: Sender,
+        walk: FrameWalk,
+        patience: Option<Duration>,
+    ) -> Self {
         Self {
             body,
             sender,
-            walk: FrameWalk::new(max),
+            walk,
             pending: Bytes::new(),
             patience: patience.map(|longest| Patience { longest, timer: None }),
         }
@@ -51,7 +56,7 @@ where
     /// Ready when all is sent, or when the backend wants no more of it.
     ///
     /// # Errors
-    /// A message that is too large or cut off, or a client that stopped sending. The call must not be completed then.
+    /// A message that is too large or cut off, another number of them than one, or a client that stopped sending. The call must not be completed then.
     pub(in crate::protocol) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         loop {
             if !self.pending.is_empty() {
@@ -76,20 +81,31 @@ where
                 patience.timer = None;
             }
             match frame {
-                None if self.walk.is_between() => {
+                None if !self.walk.is_between() => return Poll::Ready(Err(read::cut_within())),
+                None => {
+                    if self.is_single() && self.walk.messages() == 0 {
+                        return Poll::Ready(Err(read::miscounted(0)));
+                    }
                     self.sender.finish();
                     return Poll::Ready(Ok(()));
                 }
-                None => return Poll::Ready(Err(read::cut_off())),
                 Some(Err(error)) => return Poll::Ready(Err(read::failed(error.into()))),
                 Some(Ok(frame)) => {
                     // gRPC requests have no trailers.
                     let Ok(data) = frame.into_data() else { continue };
-                    judge(self.walk.step(&data))?;
+                    self.walk.step(&data).map_err(BadFrame::of_client)?;
+                    if self.is_single() && self.walk.messages() > 1 {
+                        return Poll::Ready(Err(read::miscounted(self.walk.messages())));
+                    }
                     self.pending = data;
                 }
             }
         }
+    }
+
+    /// Whether the method takes one message.
+    fn is_single(&self) -> bool {
+        self.patience.is_some()
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -99,19 +115,6 @@ where
                 patience.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest))).as_mut().poll(cx)
             }
             None => Poll::Pending,
-        }
-    }
-}
-
-fn judge(walked: Walked) -> Result<(), Fault> {
-    match walked {
-        Walked::Fine => Ok(()),
-        Walked::TooLarge(length) => {
-            let message = format!("a message of {length} bytes is more than may be sent");
-            Err(Fault::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", message))
-        }
-        Walked::BadFlag(flag) => {
-            Err(Fault::invalid_argument("BAD_FRAME", format!("a message's flags are {flag:#04x}")))
         }
     }
 }

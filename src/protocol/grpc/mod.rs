@@ -3,10 +3,11 @@
 
 mod exchange;
 mod forward;
+mod json;
 mod pass;
 mod status;
 
 pub use exchange::Exchange;
-pub(super) use pass::Carrier;
+pub(super) use json::{NAMES, run_json};
 pub use status::render;
 pub(super) use status::trailers_of;

@@ -1,48 +1,39 @@
 //! The reply's direction: data goes on as it comes, as fast as the client takes it, and then the status.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use smallvec::SmallVec;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::forward::Forward;
 use super::status::trailers_of;
 use crate::fault::{Fault, Kind};
 use crate::policy::{cancelled_in_time, deadline_passed};
 use crate::protocol::body::{Aborted, BoxError, LiveBody, ReplyBody};
+use crate::protocol::carrier::{Carrier, Last};
+use crate::protocol::in_time::Expire;
 use crate::protocol::metadata;
-use crate::upstream::{FrameWalk, Incoming, Walked, broken};
-
-/// How a client's protocol carries what gRPC carries in DATA and trailers.
-pub(in crate::protocol) trait Carrier: Send + Unpin {
-    /// A piece of data, which may be cut anywhere.
-    fn data(&mut self, data: Bytes) -> Bytes;
-
-    /// The trailers, status included: the last thing.
-    fn trailers(&mut self, trailers: HeaderMap) -> Frame<Bytes>;
-
-    /// Both, where all of it is there.
-    fn whole(&mut self, data: Bytes, trailers: HeaderMap) -> ReplyBody;
-}
+use crate::upstream::{BadFrame, FrameWalk, Incoming, broken};
 
 /// Data and trailers of HTTP/2 itself.
 pub(in crate::protocol) struct Native;
 
 impl Carrier for Native {
+    const FLAGS: u8 = 1;
+
     fn data(&mut self, data: Bytes) -> Bytes {
         data
     }
 
-    fn trailers(&mut self, trailers: HeaderMap) -> Frame<Bytes> {
-        Frame::trailers(trailers)
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Option<Last> {
+        trailers.map(Last::Trailers)
     }
 
-    fn whole(&mut self, data: Bytes, trailers: HeaderMap) -> ReplyBody {
-        ReplyBody::with_trailers(data, trailers)
+    fn fail(&mut self, fault: &mut Fault, request_id: Option<&str>) -> Last {
+        Last::Trailers(trailers_of(fault, request_id))
     }
 }
 
@@ -56,7 +47,6 @@ pub(in crate::protocol) struct Pass<B, C> {
     /// Whether there is one message in reply, not any number.
     single: bool,
     deadline: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
     request_id: Option<String>,
     /// What the call fails with, once all data that came before it is handed over.
     failing: Option<Fault>,
@@ -97,11 +87,10 @@ where
         Self {
             forward: Some(forward),
             reply: Some(reply),
-            walk: FrameWalk::new(max_reply),
+            walk: FrameWalk::new(max_reply, C::FLAGS),
             carrier,
             single,
             deadline,
-            timer: None,
             request_id: None,
             failing: None,
             fault: None,
@@ -141,8 +130,8 @@ where
                     }
                     Ok(Step::Ended(trailers)) => {
                         let data = self.early.pop().unwrap_or_default();
-                        let trailers = metadata::into_grpc_response(trailers.unwrap_or_default());
-                        return Poll::Ready(Begun::Whole(self.carrier.whole(data, trailers)));
+                        let last = self.carrier.end(trailers.map(metadata::into_grpc_response));
+                        return Poll::Ready(Begun::Whole(Last::behind(last, data, &mut self.carrier)));
                     }
                     Err(fault) => {
                         self.failing = Some(fault);
@@ -160,17 +149,8 @@ where
         let Some(reply) = &mut self.reply else { return Poll::Ready(Ok(Step::Ended(None))) };
         if let Some(data) = ready!(reply.poll_data(cx)) {
             let data = data?;
-            match self.walk.step(&data) {
-                Walked::Fine => return Poll::Ready(Ok(Step::Data(data))),
-                Walked::TooLarge(length) => {
-                    let message = "the backend's message is larger than the gateway accepts";
-                    let fault = Fault::new(Kind::ReplyTooLarge, "REPLY_TOO_LARGE", message);
-                    return Poll::Ready(Err(fault.because(format!("{length} bytes"))));
-                }
-                Walked::BadFlag(_) => {
-                    return Poll::Ready(Err(broken("a message with flags that gRPC does not know")));
-                }
-            }
+            self.walk.step(&data).map_err(BadFrame::of_backend)?;
+            return Poll::Ready(Ok(Step::Data(data)));
         }
         let mut trailers = ready!(reply.poll_trailers(cx))?;
         let ending = reply.ending(trailers.as_ref());
@@ -192,19 +172,14 @@ where
         Poll::Ready(Ok(Step::Ended(trailers)))
     }
 
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else { return Poll::Pending };
-        self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut().poll(cx)
-    }
-
     fn fail(&mut self, fault: Fault) -> Frame<Bytes> {
         let mut fault = cancelled_in_time(fault, self.deadline);
         // Dropping the reply's side abandons the call, if it isn't over.
         self.reply = None;
         self.forward = None;
-        let trailers = trailers_of(&mut fault, self.request_id.as_deref());
+        let last = self.carrier.fail(&mut fault, self.request_id.as_deref());
         self.fault = Some(fault);
-        self.carrier.trailers(trailers)
+        last.into_frame(&mut self.carrier)
     }
 }
 
@@ -240,23 +215,32 @@ where
         if self.reply.is_none() {
             return Poll::Ready(None);
         }
-        let frame = match self.poll_step(cx) {
-            Poll::Ready(Ok(Step::Data(data))) => Some(Frame::data(self.carrier.data(data))),
-            // Without trailers the status was among the headers, which have passed.
-            Poll::Ready(Ok(Step::Ended(None))) => None,
-            Poll::Ready(Ok(Step::Ended(Some(trailers)))) => {
-                Some(self.carrier.trailers(metadata::into_grpc_response(trailers)))
+        let frame = match ready!(self.poll_step(cx)) {
+            Ok(Step::Data(data)) => Some(Frame::data(self.carrier.data(data))),
+            Ok(Step::Ended(trailers)) => {
+                let last = self.carrier.end(trailers.map(metadata::into_grpc_response));
+                last.map(|last| last.into_frame(&mut self.carrier))
             }
-            Poll::Ready(Err(fault)) => Some(self.fail(fault)),
-            Poll::Pending => {
-                ready!(self.poll_deadline(cx));
-                Some(self.fail(deadline_passed()))
-            }
+            Err(fault) => Some(self.fail(fault)),
         };
         Poll::Ready(frame.map(Ok))
     }
 
     fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
+    }
+}
+
+impl<B, C> Expire for Pass<B, C>
+where
+    B: Body<Data = Bytes> + Unpin + Send,
+    B::Error: Into<BoxError>,
+    C: Carrier,
+{
+    fn expire(&mut self) {
+        if self.reply.take().is_some() {
+            self.forward = None;
+            self.failing = Some(deadline_passed());
+        }
     }
 }

@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use prost::Message;
 
 use crate::fault::{Fault, Kind, RpcStatus};
+use crate::policy::Codec;
 use crate::protocol::body::ReplyBody;
 use crate::protocol::metadata;
 
@@ -18,18 +19,27 @@ const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// A call that failed before it had an answer: a reply without trailers.
 #[must_use]
-pub fn render(fault: &mut Fault, request_id: Option<&str>) -> Response<ReplyBody> {
+pub fn render(codec: Codec, fault: &mut Fault, request_id: Option<&str>) -> Response<ReplyBody> {
     let mut headers = trailers_of(fault, request_id);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::CONTENT_TYPE, content_type(codec));
     let mut response = Response::new(ReplyBody::empty());
     *response.status_mut() = StatusCode::OK;
     *response.headers_mut() = headers;
     response
 }
 
+/// The content type of an answer whose messages don't pass as they are.
+pub(super) fn content_type(codec: Codec) -> HeaderValue {
+    HeaderValue::from_static(match codec {
+        Codec::Proto | Codec::Other => "application/grpc",
+        Codec::Json => "application/grpc+json",
+    })
+}
+
 /// What the trailers of a failed call say, in the backend's own words where it is the backend's failure.
 pub(in crate::protocol) fn trailers_of(fault: &mut Fault, request_id: Option<&str>) -> HeaderMap {
     let mut headers = metadata::into_grpc_response(fault.take_headers());
+    headers.extend(metadata::into_grpc_response(fault.take_trailers()));
     if fault.kind() != Kind::Backend || !headers.contains_key(GRPC_STATUS) {
         put_status(fault, request_id, &mut headers);
     }
@@ -63,7 +73,7 @@ mod tests {
     #[test]
     fn an_own_fault_says_all_three() {
         let mut fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "nichts für 100 %\n");
-        let response = render(&mut fault, Some("r"));
+        let response = render(Codec::Proto, &mut fault, Some("r"));
         let headers = response.headers();
         assert_eq!(response.status(), 200);
         assert_eq!(headers["grpc-status"], "12");
@@ -80,7 +90,7 @@ mod tests {
         headers.insert(GRPC_STATUS, HeaderValue::from_static("99"));
         headers.insert("x-own", HeaderValue::from_static("1"));
         let mut fault = Fault::from_backend(Code::Unknown, "", Vec::new()).with_headers(headers);
-        let response = render(&mut fault, None);
+        let response = render(Codec::Json, &mut fault, None);
         assert_eq!(response.headers()["grpc-status"], "99");
         assert_eq!(response.headers()["x-own"], "1");
     }

@@ -4,18 +4,21 @@
 mod body;
 mod text;
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use http_body::{Body, Frame};
+use http_body::Body;
 
 use self::body::WebBody;
 use super::body::{BoxError, ReplyBody};
+use super::carrier::{Carrier, Last};
 use super::compression::{Allowance, Unpacked};
-use super::grpc::{self, Carrier};
-use super::{Reply, metadata};
+use super::messages::Terms;
+use super::{Reply, grpc, messages, metadata};
 use crate::fault::Fault;
-use crate::policy::{Admitted, WebForm};
+use crate::policy::{Admitted, Codec, WebForm};
 
 /// Begins the call and gives its answer, which goes on while it is sent.
 ///
@@ -36,6 +39,7 @@ where
     // Messages have their limit in themselves.
     let allowance = Allowance::Stream(call.max_body);
     let body = Unpacked::new(&call.head.headers, body, allowance, exchange.unpacking)?;
+    let outgoing = |headers| Ok(outgoing(headers));
     let mut reply = exchange.pass(admitted, WebBody::new(body, form), outgoing, Web(answer)).await?;
     let native = reply.headers().get(header::CONTENT_TYPE);
     let codec = native.and_then(|native| codec_of(native.as_bytes())).unwrap_or("+proto");
@@ -44,15 +48,48 @@ where
     Ok(reply)
 }
 
+/// [`run`] of a call whose messages are JSON.
+///
+/// # Errors
+/// As there, and JSON that is no message.
+pub(super) async fn run_json<B>(
+    exchange: &Arc<messages::Exchange>,
+    form: WebForm,
+    admitted: Admitted<B>,
+) -> Result<Reply, Fault>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    let (mut admitted, body) = admitted.split();
+    let call = admitted.call_mut();
+    let allowance = Allowance::Stream(call.max_body);
+    let body = Unpacked::new(&call.head.headers, body, allowance, exchange.unpacking)?;
+    let headers = &mut call.head.headers;
+    let answer = answer_form(headers, form);
+    let codings = exchange.codings(headers, &grpc::NAMES)?;
+    *headers = outgoing(std::mem::take(headers));
+    let codec = Codec::Json;
+    let terms = Terms {
+        codec,
+        carrier: Web(answer),
+        codings,
+        encoding: grpc::NAMES.encoding,
+        content_type: content_type(answer, suffix(codec)),
+        head: metadata::into_grpc_response,
+    };
+    exchange.run(admitted, WebBody::new(body, form), terms).await
+}
+
 /// A call that failed before it had an answer: a body whose only frame is the trailers.
 #[must_use]
-pub fn render(form: WebForm, fault: &mut Fault, request_id: Option<&str>) -> Reply {
+pub fn render(form: WebForm, codec: Codec, fault: &mut Fault, request_id: Option<&str>) -> Reply {
     let mut trailers = grpc::trailers_of(fault, request_id);
     // They describe a body that is not there.
     trailers.remove(header::CONTENT_TYPE);
-    let mut response = Response::new(ReplyBody::from(Web(form).encode(frame(&trailers))));
+    let mut response = Response::new(ReplyBody::from(Web(form).data(frame(&trailers))));
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type(form, "+proto"));
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type(form, suffix(codec)));
     response
 }
 
@@ -73,6 +110,13 @@ fn codec_of(content_type: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(content_type).ok()?;
     let plain = text.split(';').next().unwrap_or_default().trim_end();
     plain.find('+').and_then(|at| plain.get(at..))
+}
+
+fn suffix(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Proto | Codec::Other => "+proto",
+        Codec::Json => "+json",
+    }
 }
 
 fn content_type(form: WebForm, codec: &str) -> HeaderValue {
@@ -102,27 +146,23 @@ fn outgoing(headers: HeaderMap) -> HeaderMap {
 /// Frames, with the trailers as a last one.
 struct Web(WebForm);
 
-impl Web {
-    fn encode(&self, data: Bytes) -> Bytes {
+impl Carrier for Web {
+    const FLAGS: u8 = 1;
+
+    fn data(&mut self, data: Bytes) -> Bytes {
         match self.0 {
             WebForm::Binary => data,
             // Padding may stand behind every piece.
             WebForm::Text => base64_simd::STANDARD.encode_to_string(&data).into(),
         }
     }
-}
 
-impl Carrier for Web {
-    fn data(&mut self, data: Bytes) -> Bytes {
-        self.encode(data)
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Option<Last> {
+        trailers.map(|trailers| Last::Frame(frame(&trailers)))
     }
 
-    fn trailers(&mut self, trailers: HeaderMap) -> Frame<Bytes> {
-        Frame::data(self.encode(frame(&trailers)))
-    }
-
-    fn whole(&mut self, data: Bytes, trailers: HeaderMap) -> ReplyBody {
-        ReplyBody::two(self.encode(data), self.encode(frame(&trailers)))
+    fn fail(&mut self, fault: &mut Fault, request_id: Option<&str>) -> Last {
+        Last::Frame(frame(&grpc::trailers_of(fault, request_id)))
     }
 }
 

@@ -11,8 +11,6 @@ use crate::protocol::body::ReplyBody;
 use crate::protocol::metadata;
 use crate::transcode::Binding;
 
-const APPLICATION_GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-const TE_TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 pub(super) const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// `TE: trailers`, in any of its spellings.
@@ -27,8 +25,7 @@ pub(super) fn accepts_trailers(headers: &HeaderMap) -> bool {
 /// The headers of the call to the backend.
 pub(super) fn outgoing(headers: HeaderMap, deadline: Option<Instant>) -> Result<HeaderMap, Fault> {
     let mut headers = metadata::from_request(headers)?;
-    headers.insert(header::TE, TE_TRAILERS);
-    headers.insert(header::CONTENT_TYPE, APPLICATION_GRPC);
+    metadata::put_call(&mut headers);
     put_timeout(&mut headers, deadline);
     Ok(headers)
 }

@@ -147,7 +147,7 @@ struct Problem<'a> {
 }
 
 /// The headers that HTTP wants with some statuses.
-fn say_more(headers: &mut HeaderMap, fault: &Fault, status: StatusCode) {
+pub(in crate::protocol) fn say_more(headers: &mut HeaderMap, fault: &Fault, status: StatusCode) {
     if let Some(allow) = fault.allow().and_then(|allow| HeaderValue::from_str(allow).ok()) {
         headers.insert(header::ALLOW, allow);
     }

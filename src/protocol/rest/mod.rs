@@ -1,7 +1,6 @@
 //! REST: JSON over HTTP as `google.api.http` rules describe it.
 
 mod answer;
-mod download;
 mod error;
 mod exchange;
 mod framing;
@@ -9,7 +8,9 @@ mod large;
 mod media;
 mod stream;
 mod upload;
+mod writer;
 
 pub use error::ErrorRenderer;
+pub(super) use error::say_more;
 pub use exchange::{Exchange, RestSettings, StreamSettings};
 pub use framing::StreamForm;

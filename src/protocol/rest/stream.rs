@@ -1,9 +1,6 @@
 //! A REST call of a streaming method, up to the moment that its status is known.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -12,15 +9,17 @@ use http_body::Body;
 use tokio::time::{Instant, timeout};
 
 use super::answer::{self, accepts_trailers, outgoing, wished_status};
-use super::download::{Deadline, Download, Pause, Shape, Silence, Ways};
 use super::exchange::Exchange;
 use super::framing::{Framer, StreamForm};
 use super::media;
-use super::upload::{Source, Upload, send_all};
+use super::upload::{Source, send_all};
+use super::writer::{Shape, StreamWriter};
 use crate::fault::Fault;
 use crate::policy::{Admitted, Bound, Cleared, Method};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::compression::{Allowance, Unpacked};
+use crate::protocol::in_time::in_time;
+use crate::protocol::messages::{Download, Silence, Upload, Writer, alongside};
 use crate::protocol::metadata;
 use crate::telemetry::REQUEST_ID;
 use crate::transcode::{Binding, Wishes, raw_reply, wishes_of};
@@ -148,12 +147,13 @@ impl Started {
         if self.wants.is_head || answer::is_bodiless(status) {
             return Ok(answer::without_body(status, headers));
         }
+        let deadline = self.wants.deadline;
         let mut download = self.download(shape);
         if let Some(first) = first {
             // A first message that can't be read is a failure at once, too.
             download.write(first)?;
         }
-        Ok(answer::with_head(status, headers, ReplyBody::live(download)))
+        Ok(answer::with_head(status, headers, in_time(download, deadline)))
     }
 
     fn shape(&self, first: Option<&Bytes>) -> Result<(Shape, HeaderValue), Fault> {
@@ -171,54 +171,25 @@ impl Started {
         Ok((Shape::Raw, answer::raw_type(&content_type)))
     }
 
-    fn download(self, shape: Shape) -> Download {
-        let silence = match &shape {
-            Shape::Framed(framer) if framer.heartbeat().is_some() => {
-                Some(Silence::new(self.exchange.settings.streams.heartbeat))
-            }
-            Shape::Framed(_) | Shape::Raw => None,
-        };
+    fn download(self, shape: Shape) -> Download<StreamWriter> {
         let wishes = match self.wants.form {
             StreamForm::Array => self.wishes,
             // One message a line.
             StreamForm::Lines | StreamForm::Events => Wishes { pretty: false, ..self.wishes },
         };
-        let ways = Arc::new(Mutex::new(Ways { replies: Some(self.replies), upload: self.upload }));
-        Download {
+        let longest = self.exchange.settings.streams.heartbeat;
+        let writer = StreamWriter {
             binding: self.binding,
             wishes,
             exchange: self.exchange,
             method: self.method,
-            deadline: self.wants.deadline.map(|at| Deadline::new(at, &ways)),
-            ways,
-            over: false,
             shape,
             request_id: self.wants.request_id,
-            silence,
             wants_trailers: self.wants.trailers,
-            fault: None,
-            out: Vec::new(),
-            pause: Pause::default(),
-        }
+        };
+        let silence = writer.heartbeat().map(|_| Silence::new(longest));
+        let mut download = Download::new(self.replies, self.upload, writer, self.wants.deadline);
+        download.break_silence(silence);
+        download
     }
-}
-
-/// Waits for `work` while the client's messages are sent. A request that can't be sent is what failed then.
-async fn alongside<T>(
-    upload: &mut Option<Upload>,
-    work: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, Fault> {
-    let mut work = pin!(work);
-    poll_fn(|cx| {
-        if let Some(sending) = upload
-            && let Poll::Ready(sent) = sending.as_mut().poll(cx)
-        {
-            *upload = None;
-            if let Err(fault) = sent {
-                return Poll::Ready(Err(fault));
-            }
-        }
-        work.as_mut().poll(cx)
-    })
-    .await
 }

@@ -1,6 +1,5 @@
 //! The request's side of a client stream: pieces of a body become messages, no faster than the backend takes them.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,9 +13,6 @@ use crate::protocol::body::BoxError;
 use crate::protocol::read;
 use crate::transcode::{Elements, HttpBody, Input, Maker, Url};
 use crate::upstream::{Closed, Sender};
-
-/// What sends a client's messages, for as long as it is polled.
-pub(super) type Upload = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>;
 
 /// What is needed to make messages of a client stream.
 pub(super) struct Source {
