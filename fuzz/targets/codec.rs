@@ -4,10 +4,11 @@ use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 use transom::codec::{
-    JsonStyle, Plan, ReadErrorKind, ReadOptions, Splice, Unknown, indent, read_message, write_message,
+    JsonStyle, PieceWriter, Plan, ReadErrorKind, ReadOptions, Splice, Unknown, WireError, indent,
+    read_message, write_field, write_message,
 };
 
-use super::{choice, same, schema};
+use super::{choice, pieces, same, schema};
 
 /// prost decodes messages of 100 levels; one level of JSON in a `Struct` is three of them.
 const DEPTH: u32 = 24;
@@ -125,4 +126,47 @@ pub(super) fn round_trip(data: &[u8]) {
     let mut indented = Vec::new();
     indent(&json, &mut indented);
     assert_eq!(read(&plan, &indented, &Unknown::Reject, u32::MAX).as_deref(), Ok(&again[..]));
+}
+
+/// Wire to JSON in pieces: wherever the bytes are cut, the value is the one that is written of the whole, and what is
+/// refused of the whole is refused in pieces.
+pub(super) fn piece_writer(data: &[u8]) {
+    let (message, data) = choice(data);
+    let (flags, data) = choice(data);
+    let (field, data) = choice(data);
+    let (look, data) = choice(data);
+    let (seed, wire) = choice(data);
+    let (plan, descriptor) = schema::message(message);
+    let style = style(flags);
+    let field = descriptor
+        .fields()
+        .nth(field)
+        .and_then(|field| plan.field_by_name(field.name()))
+        .filter(|_| flags & 16 != 0);
+    let head = wire.get(..look).unwrap_or(wire);
+    let Some(writer) = PieceWriter::begin(&plan, field, style, wire.len(), head) else { return };
+    let mut whole = Vec::new();
+    let written = match field {
+        Some(field) => write_field(&plan, field, wire, style, &mut whole),
+        None => write_message(&plan, wire, style, &mut whole),
+    };
+    match (in_pieces(writer, &pieces(wire, seed)), written) {
+        (Ok(json), Ok(())) => {
+            assert_json(&json);
+            // Members come in another order, but none comes twice.
+            assert!(json.len() == whole.len() && same_json(&json, &whole), "{}", json.escape_ascii());
+        }
+        (Err(_), Err(_)) => {}
+        (Ok(json), Err(error)) => panic!("{error}: {}", json.escape_ascii()),
+        (Err(error), Ok(())) => panic!("{error}: {}", whole.escape_ascii()),
+    }
+}
+
+fn in_pieces(mut writer: PieceWriter, pieces: &[&[u8]]) -> Result<Vec<u8>, WireError> {
+    let mut json = Vec::new();
+    for piece in pieces {
+        writer.push(piece, &mut json)?;
+    }
+    writer.finish(&mut json)?;
+    Ok(json)
 }

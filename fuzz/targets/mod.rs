@@ -24,6 +24,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("descriptors", inputs::descriptors),
     ("elements", streams::elements),
     ("json_reader", codec::json_reader),
+    ("piece_writer", codec::piece_writer),
     ("query", requests::query),
     ("round_trip", codec::round_trip),
     ("selection", selection::selection),

@@ -9,6 +9,7 @@
 use super::bits::Bits;
 use super::careful::index;
 use super::error::{WireError, WireErrorKind};
+use super::locate::locate;
 use super::options::JsonStyle;
 use super::plan::{FieldId, Plan};
 use super::tables::{Kind, MessageId, NONE, Shape};
@@ -34,6 +35,10 @@ pub struct PieceWriter {
     partial: Vec<u8>,
     /// How many bytes it must have before it is worth another look.
     wanted: usize,
+    /// How many bytes of the message came before it.
+    read: usize,
+    /// How many elements were written.
+    elements: usize,
 }
 
 /// One message on the way to the list.
@@ -116,6 +121,8 @@ impl PieceWriter {
             before,
             partial: Vec::new(),
             wanted: 0,
+            read: 0,
+            elements: 0,
         })
     }
 
@@ -146,13 +153,14 @@ impl PieceWriter {
     /// Writes what comes behind the list, once all bytes were pushed.
     ///
     /// # Errors
-    /// Bytes that are no message of this type, or that are too few.
+    /// Bytes that are no message of this type, or that are too few. What waited for the end of the list has no offset
+    /// but the end of the message.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), WireError> {
         // A group may be whole although more bytes of it were hoped for.
         let partial = std::mem::take(&mut self.partial);
         let taken = self.take(&partial, out)?;
         if taken < partial.len() || self.levels.iter().any(|level| level.left > 0) {
-            return Err(WireErrorKind::Truncated.into());
+            return Err(self.at(WireErrorKind::Truncated, self.read));
         }
         if self.before != b"," {
             // No element came after all.
@@ -161,7 +169,8 @@ impl PieceWriter {
         out.push(b']');
         for (place, level) in self.levels.iter().enumerate().skip(self.hidden).rev() {
             let depth = depth_of(place, self.hidden);
-            write(&self.plan, self.style, out, |writer| level.write_others(writer, depth))?;
+            write(&self.plan, self.style, out, |writer| level.write_others(writer, depth))
+                .map_err(|error| self.in_others(place, error.kind))?;
             out.push(b'}');
         }
         Ok(())
@@ -182,34 +191,38 @@ impl PieceWriter {
                 return Ok(taken);
             }
             let rest = rest.get(..level.left).unwrap_or(rest);
+            let start = self.read;
             let message = self.plan.set.get(level.message);
             let way = message.field(level.way);
             if self.open < innermost
                 && let Some((header, length)) = way_down(rest, way.number)
             {
-                level.left = level
-                    .left
-                    .checked_sub(header)
-                    .and_then(|left| left.checked_sub(length))
-                    .ok_or(WireErrorKind::Truncated)?;
+                let behind = level.left.checked_sub(header).and_then(|left| left.checked_sub(length));
+                let Some(behind) = behind else { return Err(self.at(WireErrorKind::Truncated, start)) };
+                level.left = behind;
                 taken += header;
+                self.read += header;
                 self.open += 1;
                 if let Some(inner) = self.levels.get_mut(self.open) {
                     inner.left = length;
                 }
                 continue;
             }
-            let (number, wire_type, len) = match front(rest)? {
-                Front::Record { number, wire_type, len } => (number, wire_type, len),
-                Front::Part(_) if rest.len() == level.left => return Err(WireErrorKind::Truncated.into()),
-                Front::Part(wanted) => {
+            let (number, wire_type, len) = match front(rest) {
+                Ok(Front::Record { number, wire_type, len }) => (number, wire_type, len),
+                Ok(Front::Part(_)) if rest.len() == level.left => {
+                    return Err(self.at(WireErrorKind::Truncated, start));
+                }
+                Ok(Front::Part(wanted)) => {
                     self.wanted = wanted.min(level.left);
                     return Ok(taken);
                 }
+                Err(kind) => return Err(self.at(kind, start)),
             };
             let record = rest.get(..len).unwrap_or_default();
             level.left -= record.len();
             taken += record.len();
+            self.read += record.len();
             if self.open == innermost && (number, wire_type) == (way.number, LEN) {
                 let mut wire = Wire::new(record);
                 wire.tag()?;
@@ -217,12 +230,64 @@ impl PieceWriter {
                 out.append(&mut self.before);
                 self.before.push(b',');
                 let depth = depth_of(self.open, self.hidden);
-                write(&self.plan, self.style, out, |writer| writer.contents(way, contents, depth))?;
+                write(&self.plan, self.style, out, |writer| writer.contents(way, contents, depth))
+                    .map_err(|error| self.in_element(contents, error.kind))?;
+                self.elements += 1;
             } else if self.open >= self.hidden && message.by_number(number).is_some() {
                 level.others.extend_from_slice(record);
             }
         }
     }
+}
+
+/// Places of errors, as [`WireError`] tells them.
+impl PieceWriter {
+    /// In what leads to the list, or between its elements.
+    #[cold]
+    fn at(&self, kind: WireErrorKind, offset: usize) -> WireError {
+        WireError { kind, path: self.path(self.open), offset }
+    }
+
+    /// In the element whose `contents` were just taken.
+    #[cold]
+    fn in_element(&self, contents: &[u8], kind: WireErrorKind) -> WireError {
+        let innermost = self.levels.len().saturating_sub(1);
+        let path = format!("{}[{}]", self.path(innermost + 1), self.elements);
+        let begin = self.read.saturating_sub(contents.len());
+        let list = self.levels.last().map(|level| self.plan.set.get(level.message).field(level.way));
+        let inner = match list.and_then(|list| list.message()) {
+            Some(id) => locate(&Plan { set: self.plan.set.clone(), id }, contents, kind),
+            None => kind.into(),
+        };
+        WireError { kind, path: joined(path, &inner.path), offset: begin + inner.offset }
+    }
+
+    /// In the other fields of the level at this place.
+    #[cold]
+    fn in_others(&self, place: usize, kind: WireErrorKind) -> WireError {
+        let inner = match self.levels.get(place) {
+            Some(level) => {
+                let plan = Plan { set: self.plan.set.clone(), id: level.message };
+                locate(&plan, &level.others, kind)
+            }
+            None => kind.into(),
+        };
+        WireError { kind, path: joined(self.path(place), &inner.path), offset: self.read }
+    }
+
+    /// The names of the fields that lead to the level at this place; behind the last one, to the list.
+    fn path(&self, place: usize) -> String {
+        let names = self.levels.iter().take(place).map(|level| {
+            let field = self.plan.set.get(level.message).field(level.way);
+            &*field.json_name
+        });
+        names.collect::<Vec<_>>().join(".")
+    }
+}
+
+/// A path within another one.
+fn joined(outer: String, inner: &str) -> String {
+    if outer.is_empty() || inner.is_empty() { outer + inner } else { format!("{outer}.{inner}") }
 }
 
 impl Level {

@@ -109,21 +109,42 @@ fn what_can_be_taken_back_is_not_begun() {
 
 #[test]
 fn what_is_no_message_is_an_error() {
-    for (tail, want) in [
-        (&[0x08][..], WireErrorKind::Truncated),
-        (&[0x72, 0x05, 0x61], WireErrorKind::Truncated),
-        (&[0xfb, 0x3f, 0x08], WireErrorKind::Truncated),
-        (&[0x0c], WireErrorKind::Group),
-        (&[0x00], WireErrorKind::Tag),
-        (&[0x92, 0x02, 0x01, 0xff], WireErrorKind::Utf8),
-        (&[0x72, 0x01, 0xff], WireErrorKind::Utf8),
+    for (tail, want, path, offset) in [
+        (&[0x08][..], WireErrorKind::Truncated, "", 4),
+        (&[0x72, 0x05, 0x61], WireErrorKind::Truncated, "", 4),
+        (&[0xfb, 0x3f, 0x08], WireErrorKind::Truncated, "", 4),
+        (&[0x0c], WireErrorKind::Group, "", 4),
+        (&[0x00], WireErrorKind::Tag, "", 4),
+        (&[0x92, 0x02, 0x01, 0xff], WireErrorKind::Utf8, "strings[1]", 7),
+        // what waits for the end of the list
+        (&[0x72, 0x01, 0xff], WireErrorKind::Utf8, "aString", 7),
+        (&[0x72, 0x01, 0xff, 0x08, 0x01], WireErrorKind::Utf8, "aString", 9),
     ] {
         let wire = [&[0x92, 0x02, 0x01, 0x61][..], tail].concat();
-        for cut in 0..=wire.len() {
-            let json = in_pieces("t.All", None, JsonStyle::default(), &wire, 4, &[cut]);
-            assert_eq!(json.unwrap().map_err(|error| error.kind), Err(want), "{tail:02x?}, cut {cut}");
-        }
+        refused_at_every_cut("t.All", &wire, 4, &WireError { kind: want, path: path.to_owned(), offset });
     }
+}
+
+fn refused_at_every_cut(name: &str, wire: &[u8], look: usize, want: &WireError) {
+    for cut in 0..=wire.len() {
+        let json = in_pieces(name, None, JsonStyle::default(), wire, look, &[cut]);
+        assert_eq!(json.unwrap().as_ref(), Err(want), "{wire:02x?}, cut {cut}");
+    }
+}
+
+#[test]
+fn places_of_what_is_within() {
+    let want = |path: &str, offset| WireError { kind: WireErrorKind::Utf8, path: path.to_owned(), offset };
+    // inners { text: "a" }, inners { text: not UTF-8 }
+    let inners = [0xaa, 0x02, 0x03, 0x0a, 0x01, 0x61, 0xaa, 0x02, 0x03, 0x0a, 0x01, 0xff];
+    refused_at_every_cut("t.All", &inners, 4, &want("inners[1].text", 11));
+    // page { names: "a" }, page { names: not UTF-8 }
+    let page = [0x0a, 0x03, 0x0a, 0x01, 0x61, 0x0a, 0x03, 0x0a, 0x01, 0xff];
+    refused_at_every_cut("t.Outer", &page, 5, &want("page.names[1]", 9));
+    // page { names: "a" }, page with a tag that is none
+    let page = [0x0a, 0x03, 0x0a, 0x01, 0x61, 0x0a, 0x01, 0x00];
+    let tag = WireError { kind: WireErrorKind::Tag, ..want("page", 7) };
+    refused_at_every_cut("t.Outer", &page, 5, &tag);
 }
 
 proptest! {
