@@ -291,15 +291,16 @@ fn targets_of_other_forms_are_understood_or_refused() {
 
 #[test]
 fn methods_without_a_rule_have_a_route_by_choice() {
+    // Without a route it is Connect's, which needs a content type.
     for (keys, want) in [
-        ("", Status(404)),
-        ("default_bindings: false", Status(404)),
+        ("", Status(415)),
+        ("default_bindings: false", Status(415)),
         ("default_bindings: true", Call("Bare", json!({}))),
     ] {
         let site = Site::new(PROTO, Choices { schema: keys, ..Choices::default() });
         check(&site, &[("POST", "/t.S/Bare", want)]);
         // One with a rule keeps to it.
-        check(&site, &[("POST", "/t.S/One", Status(404))]);
+        check(&site, &[("POST", "/t.S/One", Status(415))]);
     }
 }
 

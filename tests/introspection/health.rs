@@ -170,7 +170,10 @@ fn policies_and_protocols_treat_them_like_other_methods() {
     let [status, trailers] = messages(&reply.body)[..] else { panic!("{reply:?}") };
     assert_eq!(Health::decode(status).expect("a readable answer").status, SERVING);
     assert!(String::from_utf8_lossy(trailers).contains("grpc-status:"), "{reply:?}");
-    // No HTTP rule leads to them.
-    let reply = call(site.address(), "POST", "/grpc.health.v1.Health/Check", &[], b"{}");
+    // No HTTP rule leads to them, so that JSON is Connect's.
+    let json = [("content-type", "application/json")];
+    let reply = call(site.address(), "POST", "/grpc.health.v1.Health/Check", &json, b"{}");
+    assert_eq!((reply.status, reply.text()), (200, r#"{"status":"SERVING"}"#));
+    let reply = call(site.address(), "GET", "/grpc.health.v1.Health/Check", &[], b"");
     assert_eq!(reply.status, 404);
 }
