@@ -29,15 +29,16 @@ fn websocket_page(gateway: SocketAddr) -> String {
     format!(
         r"<!doctype html><meta charset=utf-8><title>t</title><body>waiting</body><script>
 const lines = [];
-// The time of the page stands still while this is read, but not while a WebSocket is open.
-const slow = new AbortController();
-const books = fetch('/v1/shelves/fiction/books:stream?pace=5s', {{ signal: slow.signal }});
-books.then((reply) => reply.text()).catch(() => {{}});
+// A page that waits for a frame isn't loaded, and the browser shows it once it is.
+const text = document.body.appendChild(document.createElement('p'));
+const slow = document.createElement('iframe');
+slow.src = '/v1/shelves/fiction/books:stream?pace=5s';
+document.body.append(slow);
 console.log = (...words) => {{
   lines.push(words.map((word) => JSON.stringify(word)).join(' '));
   if (lines.length === 1) send({{ leave: true }});
-  if (words[0] === 'ended') slow.abort();
-  document.body.textContent = lines.join('; ');
+  text.textContent = lines.join('; ');
+  if (words[0] === 'ended') slow.remove();
 }};
 {script}
 </script>"
@@ -53,8 +54,14 @@ fn browser() -> Option<&'static str> {
         .find(|name| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success()))
 }
 
+/// Time in the page goes on only while no request is under way, so this is no race.
+const BUDGET: &str = "--virtual-time-budget=10000";
+
 /// The text of the page, once a browser is done with it. None where there is no browser.
-async fn shown(page: impl FnOnce(SocketAddr) -> String + Send + 'static) -> Option<String> {
+async fn shown(
+    page: impl FnOnce(SocketAddr) -> String + Send + 'static,
+    patience: &'static [&'static str],
+) -> Option<String> {
     let Some(browser) = browser() else {
         assert!(std::env::var_os("CI").is_none(), "chromium is missing, and CI must have it");
         eprintln!("skipped: there is no chromium");
@@ -63,12 +70,12 @@ async fn shown(page: impl FnOnce(SocketAddr) -> String + Send + 'static) -> Opti
     let backend = Backend::start().await.expect("a free port");
     let address = backend.address();
     // The backend lives on this thread, so what waits for it must not.
-    Some(tokio::task::spawn_blocking(move || visit(browser, address, page)).await.expect("it ran"))
+    Some(tokio::task::spawn_blocking(move || visit(browser, address, page, patience)).await.expect("it ran"))
 }
 
 #[tokio::test]
 async fn an_event_source_reads_a_stream() {
-    let Some(text) = shown(|_| PAGE.to_owned()).await else { return };
+    let Some(text) = shown(|_| PAGE.to_owned(), &[BUDGET]).await else { return };
     for title in ["all: ", "Frankenstein", "Middlemarch", "Moby-Dick"] {
         assert!(text.contains(title), "{title} is missing in {text}");
     }
@@ -76,14 +83,19 @@ async fn an_event_source_reads_a_stream() {
 
 #[tokio::test]
 async fn the_script_of_the_document_talks_over_a_web_socket() {
-    let Some(text) = shown(websocket_page).await else { return };
+    let Some(text) = shown(websocket_page, &[]).await else { return };
     for part in [r#""speaker":"Ishmael","text":"Call me""#, r#""ended" {"code":0,"status":"OK"}"#] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
 }
 
 /// Opens the page in the browser, before a gateway of its own.
-fn visit(browser: &str, backend: SocketAddr, page: impl FnOnce(SocketAddr) -> String) -> String {
+fn visit(
+    browser: &str,
+    backend: SocketAddr,
+    page: impl FnOnce(SocketAddr) -> String,
+    patience: &[&str],
+) -> String {
     let descriptors = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/bookstore.binpb");
     let yaml = format!(
         "listeners: {{ public: {{ address: 127.0.0.1:0 }} }}\n\
@@ -101,8 +113,8 @@ fn visit(browser: &str, backend: SocketAddr, page: impl FnOnce(SocketAddr) -> St
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
-        // Time in the page goes on only while nothing is under way, so this is no race.
-        .args(["--virtual-time-budget=10000", "--dump-dom"])
+        .args(patience)
+        .arg("--dump-dom")
         .arg(format!("http://{}{PLACE}", gateway.address))
         .output()
         .expect("it runs");
