@@ -73,7 +73,9 @@ fn end(socket: &mut Socket) -> (Value, u16) {
 #[test]
 fn both_sides_talk_at_once_at_either_path() {
     let stage = Stage::led(PROTO, "");
-    for (path, first) in [("/t.S/Both", json!({})), ("/both/7", json!({ "n": 7 }))] {
+    for (path, first) in
+        [("/t.S/Both", json!({})), ("/t.S/Both?token=secret", json!({})), ("/both/7", json!({ "n": 7 }))]
+    {
         let mut socket = open(&stage, path, &[("x-tenant", "a"), ("x-a-bin", "AA")]);
         let mut led: Led = stage.backend.call();
         assert_eq!((led.path.as_str(), &led.metadata["x-tenant"]), ("/t.S/Both", &"a".parse().unwrap()));

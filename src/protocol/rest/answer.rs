@@ -23,7 +23,10 @@ pub(super) fn accepts_trailers(headers: &HeaderMap) -> bool {
 }
 
 /// The headers of the call to the backend.
-pub(super) fn outgoing(headers: HeaderMap, deadline: Option<Instant>) -> Result<HeaderMap, Fault> {
+pub(in crate::protocol) fn outgoing(
+    headers: HeaderMap,
+    deadline: Option<Instant>,
+) -> Result<HeaderMap, Fault> {
     let mut headers = metadata::from_request(headers)?;
     metadata::put_call(&mut headers);
     put_timeout(&mut headers, deadline);

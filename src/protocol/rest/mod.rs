@@ -10,6 +10,7 @@ mod stream;
 mod upload;
 mod writer;
 
+pub(super) use answer::outgoing;
 pub use error::ErrorRenderer;
 pub(super) use error::say_more;
 pub use exchange::{Exchange, RestSettings, StreamSettings};

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use http::Uri;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName};
 
 use super::WebSocketSettings;
 use super::handshake;
 use super::session::Running;
 use crate::fault::{Fault, Kind};
-use crate::policy::{Admitted, Bound, Cleared, put_timeout};
-use crate::protocol::{Reply, ReplyBody, metadata, rest};
+use crate::policy::{Admitted, Bound, Cleared};
+use crate::protocol::{Reply, ReplyBody, rest};
 use crate::telemetry::REQUEST_ID;
-use crate::transcode::{BodyRule, Input, Maker, Url};
+use crate::transcode::{BodyRule, Input, Maker, Url, wishes_of};
 
 /// Carries calls over WebSockets.
 pub struct Exchange {
@@ -44,17 +44,21 @@ impl Exchange {
         let call = admitted.call_mut();
         let (mut reply, upgrade) = handshake::accept(&mut call.head)?;
         let method = Arc::clone(&call.resolved.method);
-        let uri = std::mem::take(&mut call.head.uri);
+        let mut uri = std::mem::take(&mut call.head.uri);
+        if uri.path() == method.path.as_str() {
+            // The RPC's own path says all that a URL has to say there.
+            uri = Uri::from(method.path.clone());
+        }
+        let wishes = wishes_of(&method.input, &bound.binding, uri.query(), &self.rest.settings.request)?;
         let ready = first_of_url(&self.rest.settings, &method.input, &bound, &uri)?;
         let request_id =
             call.head.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
         let (max, deadline) = (call.max_body, call.deadline);
-        let headers = outgoing(std::mem::take(&mut call.head.headers))?;
-        let headers = {
-            let mut headers = headers;
-            put_timeout(&mut headers, deadline);
-            headers
-        };
+        let mut headers = std::mem::take(&mut call.head.headers);
+        for name in &HANDSHAKE {
+            headers.remove(name);
+        }
+        let headers = rest::outgoing(headers, deadline)?;
         let (sender, replies) = Cleared::without_rules(admitted)
             .stream(self.rest.worker, headers, self.rest.settings.max_reply)
             .await?;
@@ -64,6 +68,7 @@ impl Exchange {
             method,
             bound,
             uri,
+            wishes,
             ready,
             sender,
             replies,
@@ -89,14 +94,4 @@ fn first_of_url(
     let maker = Maker { plan, binding: &bound.binding, rules: &settings.request };
     let url = Url { path: uri.path(), captures: &bound.captures, query: uri.query() };
     Ok(Some(maker.message(url, Input::None)?.message))
-}
-
-fn outgoing(mut headers: HeaderMap) -> Result<HeaderMap, Fault> {
-    for name in &HANDSHAKE {
-        headers.remove(name);
-    }
-    let mut headers = metadata::from_request(headers)?;
-    headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    Ok(headers)
 }

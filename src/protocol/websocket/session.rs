@@ -23,7 +23,7 @@ use super::{Stop, WebSocketSettings};
 use crate::fault::{Fault, Kind};
 use crate::policy::{Bound, Method, cancelled_in_time, deadline_passed};
 use crate::protocol::rest;
-use crate::transcode::{Input, Maker, Url, Wishes, wishes_of, write_reply};
+use crate::transcode::{Input, Maker, Url, Wishes, write_reply};
 use crate::upstream::{Closed, Replies, Sender, broken};
 
 /// How long the end of a session may take to reach its client.
@@ -43,6 +43,7 @@ pub(super) struct Running {
     pub method: Arc<Method>,
     pub bound: Bound,
     pub uri: Uri,
+    pub wishes: Wishes,
     /// The whole request, where the URL says it.
     pub ready: Option<Bytes>,
     pub sender: Sender,
@@ -78,19 +79,30 @@ impl Running {
         let socket = Socket::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         let (mut sink, stream) = socket.split();
 
-        let Self { rest, settings, method, bound, uri, ready, sender, replies, max, deadline, request_id } =
-            self;
+        let Self {
+            rest,
+            settings,
+            method,
+            bound,
+            uri,
+            wishes,
+            ready,
+            sender,
+            replies,
+            max,
+            deadline,
+            request_id,
+        } = self;
         let clock = Clock::new();
         let maker = Maker { plan: &method.input, binding: &bound.binding, rules: &rest.settings.request };
         let url = Url { path: uri.path(), captures: &bound.captures, query: uri.query() };
         let upload = Upload { maker, url, max, single: !method.client_streaming, sender, clock: &clock };
         let mut head = HeaderMap::new();
         let outcome = {
-            let wishes = wishes_of(&method.input, &bound.binding, uri.query(), &rest.settings.request);
             let mut download = Download {
                 rest: &rest,
                 bound: &bound,
-                wishes: wishes.unwrap_or_default(),
+                wishes,
                 replies,
                 head: &mut head,
                 sink: &mut sink,
