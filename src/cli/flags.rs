@@ -320,7 +320,7 @@ impl Backend {
 
 /// A rule that sets nothing yet.
 fn rule(selector: Selector, excerpt: Excerpt) -> Rule {
-    Rule { selector, excerpt: Some(excerpt), upstream: None, timeout: None, max_body: None }
+    Rule { excerpt: Some(excerpt), ..Rule::new(selector) }
 }
 
 /// Adds `[SELECTOR=]URL` to the backends.

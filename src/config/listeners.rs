@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
+use super::identity;
 use super::reader::{Map, Value};
 use super::tls;
 use super::values::{self, Wrong};
 use crate::codec::{JsonStyle, MAX_MESSAGE_LEN, Overrides, Unknown};
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
+use crate::policy::Defaults;
 use crate::protocol::compression::Unpacking;
 use crate::protocol::rest::{StreamForm, StreamSettings};
 use crate::protocol::websocket::WebSocketSettings;
@@ -74,6 +76,8 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     let mut exposes = Exposes::default();
     map.set("reflection", &mut exposes.reflection, on_or_off);
     map.set("health", &mut exposes.health, on_or_off);
+    let mut defaults = Defaults::default();
+    map.map("defaults", |map| map.set("auth", &mut defaults.auth, identity::auth));
     let mut limits = Limits::default();
     map.map("limits", |map| read_limits(map, &mut limits));
     let mut timeouts = Timeouts::default();
@@ -95,6 +99,7 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
         cors,
         websocket,
         exposes,
+        defaults,
         limits,
         timeouts,
     })

@@ -6,6 +6,7 @@
 
 mod compression;
 mod cors;
+mod identity;
 mod listeners;
 mod process;
 mod reader;

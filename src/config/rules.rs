@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use super::identity;
 use super::listeners::size;
 use super::reader::Map;
 use super::upstreams::Named;
 use super::values::{self, Wrong};
 use crate::policy::Rule;
 use crate::problem::{Problem, nearest};
+use crate::route::Selector;
 
 /// The rules in the order of the text; the upstreams that they name exist.
 pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>]) -> Vec<Rule> {
@@ -15,17 +17,23 @@ pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>]) -> Vec<Rule> {
     let mut rules = Vec::new();
     let mut all_known = true;
     for (selector, value) in entries {
-        let keys = value.map(|map| {
+        let rule = value.map(|map| {
             let upstream = map.get("upstream").map(|name| name.parse(|text| known(text, upstreams)));
             all_known &= upstream != Some(None);
-            (upstream.flatten(), map.value("timeout", timeout), map.value("max_body", size))
+            // The keys of a bad selector are read for what is wrong with them.
+            let mut rule = Rule::new(selector.clone().unwrap_or(Selector::All));
+            rule.excerpt = Some(value.excerpt());
+            rule.upstream = upstream.flatten();
+            rule.auth = map.value("auth", identity::auth);
+            rule.timeout = map.value("timeout", timeout);
+            rule.max_body = map.value("max_body", size);
+            rule
         });
         if value.is_empty_map() {
-            value.wrong("the rule sets nothing", "give it an `upstream`, a `timeout` or a `max_body`");
+            value
+                .wrong("the rule sets nothing", "give it an `upstream`, `auth`, a `timeout` or a `max_body`");
         }
-        if let (Some(selector), Some((upstream, timeout, max_body))) = (selector, keys) {
-            rules.push(Rule { selector, excerpt: Some(value.excerpt()), upstream, timeout, max_body });
-        }
+        rules.extend(rule.filter(|_| selector.is_some()));
     }
     // A single upstream needs no rule, and one that a rule misspells isn't unused as well.
     if upstreams.len() > 1 && all_known {

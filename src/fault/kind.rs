@@ -23,6 +23,8 @@ pub enum Kind {
     MediaType,
     /// The page that asks for a WebSocket is of an origin that may not.
     ForeignOrigin,
+    /// Nobody knows who calls, or what shows it is no good.
+    Unauthenticated,
     /// The request needs something of its protocol that there isn't.
     Unsupported,
     /// The client did not finish its request.
@@ -58,6 +60,7 @@ impl Kind {
             Self::Incomplete => Code::Cancelled,
             Self::SlowClient | Self::Deadline => Code::DeadlineExceeded,
             Self::ForeignOrigin => Code::PermissionDenied,
+            Self::Unauthenticated => Code::Unauthenticated,
             Self::Unreachable | Self::Lost | Self::Stopping => Code::Unavailable,
             Self::BadReply | Self::Bug => Code::Internal,
         }
@@ -75,6 +78,7 @@ impl Kind {
             | Self::UrlTooLong
             | Self::MediaType
             | Self::ForeignOrigin
+            | Self::Unauthenticated
             | Self::Unsupported
             | Self::Incomplete
             | Self::SlowClient
@@ -103,6 +107,7 @@ impl Kind {
             | Self::NoRoute
             | Self::BadRequest
             | Self::ForeignOrigin
+            | Self::Unauthenticated
             | Self::Stopping
             | Self::Unsupported
             | Self::Deadline
@@ -124,6 +129,7 @@ impl Kind {
             | Self::UrlTooLong
             | Self::MediaType
             | Self::ForeignOrigin
+            | Self::Unauthenticated
             | Self::Unsupported
             | Self::Incomplete
             | Self::SlowClient => Origin::Client,

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
+use super::identity::{Auth, Principal};
 use crate::codec::Plan;
 use crate::route::Captures;
 use crate::schema::Idempotency;
@@ -25,6 +26,8 @@ pub struct Method {
     /// What the schema says of calling it more than once.
     pub idempotency: Idempotency,
     pub upstream: Arc<Cluster>,
+    /// Whether callers have to say who they are, by the most specific rule that says so; otherwise the listener's.
+    pub auth: Option<Auth>,
     /// The longest that a unary call may take, by the most specific rule that says so.
     pub timeout: Option<Duration>,
     /// The largest request body, by the most specific rule that says so; otherwise the listener's.
@@ -167,6 +170,8 @@ pub struct Call<B> {
     pub resolved: Resolved,
     pub head: Parts,
     pub body: B,
+    /// Who it is from, once [`Authenticate`](super::Authenticate) has asked.
+    pub principal: Principal,
     /// The largest body that will be read, in bytes.
     pub max_body: usize,
     /// When the call must have ended.

@@ -9,6 +9,7 @@ mod admit;
 mod call;
 mod cors;
 mod deadline;
+pub mod identity;
 mod settings;
 mod size;
 mod vet;
@@ -18,6 +19,7 @@ pub use call::{Bound, Call, Codec, Connect, ConnectForm, Method, Protocol, Resol
 pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, is_own_page, is_preflight};
 pub use deadline::{Deadline, DeadlineFuture, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
-pub use settings::Rule;
+pub use identity::{Auth, Authenticate, Authenticator, Principal};
+pub use settings::{Defaults, Rule};
 pub use size::{BodySize, BodySizeFuture};
 pub use vet::Cleared;

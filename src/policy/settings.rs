@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::identity::Auth;
 use crate::problem::Excerpt;
 use crate::route::Selector;
 
@@ -13,6 +14,8 @@ pub struct Rule {
     pub excerpt: Option<Excerpt>,
     /// The name of the upstream that serves the methods; one that exists.
     pub upstream: Option<String>,
+    /// Whether callers have to say who they are.
+    pub auth: Option<Auth>,
     /// The longest that a unary call may take; [`Rule::NO_TIMEOUT`] for as long as it likes.
     pub timeout: Option<Duration>,
     /// The largest request body, in bytes.
@@ -22,4 +25,16 @@ pub struct Rule {
 impl Rule {
     /// Beyond what any clock can tell, so that no deadline comes of it.
     pub const NO_TIMEOUT: Duration = Duration::MAX;
+
+    /// One that sets nothing.
+    #[must_use]
+    pub fn new(selector: Selector) -> Self {
+        Self { selector, excerpt: None, upstream: None, auth: None, timeout: None, max_body: None }
+    }
+}
+
+/// What a listener sets for RPCs that no rule says anything about, and for requests that lead to none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Defaults {
+    pub auth: Auth,
 }

@@ -22,6 +22,7 @@ use super::stack::{Shared, stack};
 use crate::codec::PlanSet;
 use crate::config::Settings;
 use crate::introspection::Own;
+use crate::policy::Authenticator;
 use crate::problem::{Problem, Problems};
 use crate::protocol::BoxError;
 use crate::protocol::rest::ErrorRenderer;
@@ -71,7 +72,8 @@ impl Gateway {
         let builtin = PlanSet::compile(&schema::builtin_pool());
         let errors = Arc::new(ErrorRenderer { form: listener.errors, builtin });
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
-        let shared = Shared::new(listener, observer, errors, Arc::clone(&snapshots), 0);
+        let authenticator = Arc::new(Authenticator::default());
+        let shared = Shared::new(listener, observer, errors, Arc::clone(&snapshots), authenticator, 0);
         let reloader = Reloader {
             sources,
             rules: settings.rules.clone(),

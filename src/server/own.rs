@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::snapshot::{DEFAULT_TIMEOUT, Rules, compile_method};
+use super::snapshot::{Rules, compile_method};
 use crate::introspection::{Exposes, Own};
 use crate::policy::{Method, Rule};
 use crate::telemetry::Metrics;
@@ -25,15 +25,12 @@ impl OwnMethods {
     pub(super) fn compile(own: &Own, rules: &[Rule], metrics: &Metrics) -> Self {
         let rules = Rules::new(rules);
         let methods = own.methods().iter().filter_map(|method| {
-            let (service, name) = (method.service(), method.name());
-            let timeout = rules.most_specific(service, name, |rule| rule.timeout).unwrap_or(DEFAULT_TIMEOUT);
-            let max_body = rules.most_specific(service, name, |rule| rule.max_body);
             let compile = |health| {
                 let server = own.server(Exposes { reflection: true, health });
-                compile_method(method, own.plans(), metrics, server, timeout, max_body)
+                compile_method(method, own.plans(), metrics, server, &rules)
             };
             Some(OwnMethod {
-                service: service.to_owned(),
+                service: method.service().to_owned(),
                 path: method.path.clone(),
                 with_health: compile(true)?,
                 without_health: compile(false)?,

@@ -3,7 +3,7 @@
 use std::future::Ready;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use arc_swap::ArcSwap;
 use futures_util::future::Either;
@@ -16,9 +16,12 @@ use tower::{Layer, Service};
 use super::snapshot::{Shown, Snapshot};
 use crate::fault::{Fault, Kind};
 use crate::introspection::Exposes;
-use crate::policy::{Bound, Call, Connect, ConnectForm, Method, Protocol, Resolved, Way, is_preflight};
+use crate::policy::identity::{Judged, Judging};
+use crate::policy::{
+    Authenticate, Bound, Call, Connect, ConnectForm, Method, Principal, Protocol, Resolved, Way, is_preflight,
+};
 use crate::protocol::{Reply, ReplyBody, unsaid_connect};
-use crate::route::{Captures, Lookup};
+use crate::route::{Captures, Lookup, Selector};
 use crate::schema::Idempotency;
 use crate::transcode::Binding;
 
@@ -43,33 +46,33 @@ pub(super) struct Resolve {
     snapshots: Arc<ArcSwap<Snapshot>>,
     preflights: bool,
     exposes: Exposes,
+    authenticate: Authenticate,
 }
 
 impl Resolve {
-    /// `preflights` says whether the gateway answers those of browsers, which never reach an RPC then.
-    pub(super) fn new(snapshots: Arc<ArcSwap<Snapshot>>, preflights: bool, exposes: Exposes) -> Self {
-        Self { snapshots, preflights, exposes }
+    /// `preflights` says whether the gateway answers those of browsers, which never reach an RPC then. `authenticate`
+    /// judges what else reaches none.
+    pub(super) fn new(
+        snapshots: Arc<ArcSwap<Snapshot>>,
+        preflights: bool,
+        exposes: Exposes,
+        authenticate: Authenticate,
+    ) -> Self {
+        Self { snapshots, preflights, exposes, authenticate }
     }
 }
 
 impl<S> Layer<S> for Resolve {
     type Service = ResolveService<S>;
     fn layer(&self, inner: S) -> ResolveService<S> {
-        ResolveService {
-            inner,
-            snapshots: Arc::clone(&self.snapshots),
-            preflights: self.preflights,
-            exposes: self.exposes,
-        }
+        ResolveService { inner, resolve: self.clone() }
     }
 }
 
 #[derive(Clone)]
 pub(super) struct ResolveService<S> {
     inner: S,
-    snapshots: Arc<ArcSwap<Snapshot>>,
-    preflights: bool,
-    exposes: Exposes,
+    resolve: Resolve,
 }
 
 impl<S, B> Service<Detected<B>> for ResolveService<S>
@@ -87,8 +90,9 @@ where
 
     fn call(&mut self, Detected { protocol, request }: Detected<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let snapshot = self.snapshots.load();
-        let snapshot = snapshot.shown(self.exposes);
+        let Resolve { snapshots, preflights, exposes, authenticate } = &self.resolve;
+        let snapshot = snapshots.load();
+        let snapshot = snapshot.shown(*exposes);
         let protocol = match protocol {
             Protocol::Rest => unsaid(&snapshot, &head).map_or(protocol, Protocol::Connect),
             Protocol::Grpc(_) | Protocol::GrpcWeb(..) | Protocol::Connect(_) | Protocol::WebSocket => {
@@ -97,9 +101,11 @@ where
         };
         let found = match protocol {
             Protocol::Rest
-                if self.preflights && is_preflight(head.method == HttpMethod::OPTIONS, &head.headers) =>
+                if *preflights && is_preflight(head.method == HttpMethod::OPTIONS, &head.headers) =>
             {
-                Err(preflight(&snapshot, head.uri.path()))
+                // It comes without credentials, before the request that has them.
+                let result = preflight(&snapshot, head.uri.path());
+                return ResolveFuture::Answered { result: Some(result), protocol };
             }
             Protocol::Rest => rest(&snapshot, &head),
             Protocol::Grpc(codec) => rpc(&snapshot, &head, Way::Grpc(codec)),
@@ -110,13 +116,28 @@ where
         match found {
             Ok(resolved) => {
                 let method = Arc::clone(&resolved.method);
-                let call = Call { resolved, head, body, max_body: 0, deadline: None };
+                let call = Call {
+                    resolved,
+                    head,
+                    body,
+                    principal: Principal::Anonymous,
+                    max_body: 0,
+                    deadline: None,
+                };
                 ResolveFuture::Called { inner: self.inner.call(call), method, protocol }
             }
-            Err(Unresolved::Answer(answer)) => {
-                ResolveFuture::Answered { result: Some(Ok(*answer)), protocol }
-            }
-            Err(Unresolved::Fault(fault)) => ResolveFuture::Answered { result: Some(Err(fault)), protocol },
+            Err(answer) => match authenticate.judge_unrouted(&head) {
+                Judged::Now(Ok(_)) => ResolveFuture::Answered { result: Some(answer.into()), protocol },
+                Judged::Now(Err(fault)) => {
+                    let protocol = told_to_strangers(protocol, &head);
+                    ResolveFuture::Answered { result: Some(Err(fault)), protocol }
+                }
+                Judged::Later(judging) => {
+                    let waiting = Waiting { judging, answer, protocol };
+                    let protocol = told_to_strangers(protocol, &head);
+                    ResolveFuture::Judged { waiting: Some(waiting), protocol }
+                }
+            },
         }
     }
 }
@@ -125,6 +146,34 @@ where
 enum Unresolved {
     Answer(Box<Reply>),
     Fault(Fault),
+}
+
+impl From<Unresolved> for Result<Reply, Fault> {
+    fn from(unresolved: Unresolved) -> Self {
+        match unresolved {
+            Unresolved::Answer(answer) => Ok(*answer),
+            Unresolved::Fault(fault) => Err(fault),
+        }
+    }
+}
+
+/// The protocol in which a stranger is refused: as at a path that is an RPC's own, wherever one could be. Bindings have
+/// paths of another kind.
+fn told_to_strangers(protocol: Protocol, head: &Parts) -> Protocol {
+    let is_rpc_path = || {
+        let rest = head.uri.path().strip_prefix('/');
+        rest.and_then(|rest| Selector::parse(rest).ok()).is_some_and(
+            |selector| matches!(selector, Selector::Method { service, .. } if service.contains('.')),
+        )
+    };
+    match protocol {
+        Protocol::Rest if is_rpc_path() => unsaid_connect(head).map_or(protocol, Protocol::Connect),
+        Protocol::Rest
+        | Protocol::Grpc(_)
+        | Protocol::GrpcWeb(..)
+        | Protocol::Connect(_)
+        | Protocol::WebSocket => protocol,
+    }
 }
 
 /// By a binding: path and method lead to an RPC and say how the request is made of them.
@@ -153,7 +202,7 @@ fn unsaid(snapshot: &Shown<'_>, head: &Parts) -> Option<Connect> {
 }
 
 /// Which methods a page may ask for at this path, whatever OPTIONS itself is bound to.
-fn preflight(snapshot: &Shown<'_>, path: &str) -> Unresolved {
+fn preflight(snapshot: &Shown<'_>, path: &str) -> Result<Reply, Fault> {
     let mut methods = match snapshot.router().lookup(&HttpMethod::OPTIONS, path) {
         // It is bound to any method or to this one; the browser knows which it wants.
         Lookup::Found(_) => "GET, HEAD, PUT, POST, PATCH, DELETE".to_owned(),
@@ -168,11 +217,15 @@ fn preflight(snapshot: &Shown<'_>, path: &str) -> Unresolved {
             methods.push_str(method.as_str());
         }
     }
-    if methods.is_empty() { no_route() } else { Unresolved::Answer(Box::new(options(&methods))) }
+    if methods.is_empty() { Err(nothing_here()) } else { Ok(options(&methods)) }
 }
 
 fn no_route() -> Unresolved {
-    Unresolved::Fault(Fault::new(Kind::NoRoute, "NO_ROUTE", "there is nothing at this path"))
+    Unresolved::Fault(nothing_here())
+}
+
+fn nothing_here() -> Fault {
+    Fault::new(Kind::NoRoute, "NO_ROUTE", "there is nothing at this path")
 }
 
 /// By the RPC's own path, or by that of a binding, whatever its method: a handshake is always a GET.
@@ -247,10 +300,19 @@ fn options(methods: &str) -> Reply {
     response
 }
 
+/// An answer that its caller may not be told yet.
+pub(super) struct Waiting {
+    judging: Judging,
+    answer: Unresolved,
+    /// The one that the answer is told in.
+    protocol: Protocol,
+}
+
 pin_project! {
     #[project = ResolveProjection]
     pub(super) enum ResolveFuture<F> {
         Answered { result: Option<Result<Reply, Fault>>, protocol: Protocol },
+        Judged { waiting: Option<Waiting>, protocol: Protocol },
         Called { #[pin] inner: F, method: Arc<Method>, protocol: Protocol },
     }
 }
@@ -267,6 +329,15 @@ where
                 Some(result) => Poll::Ready(result),
                 None => Poll::Pending,
             },
+            ResolveProjection::Judged { waiting, protocol } => {
+                let Some(judged) = waiting else { return Poll::Pending };
+                if let Err(fault) = ready!(judged.judging.as_mut().poll(cx)) {
+                    *waiting = None;
+                    return Poll::Ready(Err(fault));
+                }
+                *protocol = judged.protocol;
+                waiting.take().map_or(Poll::Pending, |waiting| Poll::Ready(waiting.answer.into()))
+            }
             ResolveProjection::Called { inner, .. } => inner.poll(cx),
         }
     }
@@ -275,14 +346,16 @@ where
 impl<F> Routed for ResolveFuture<F> {
     fn method(&self) -> Option<&Arc<Method>> {
         match self {
-            Self::Answered { .. } => None,
+            Self::Answered { .. } | Self::Judged { .. } => None,
             Self::Called { method, .. } => Some(method),
         }
     }
 
     fn protocol(&self) -> Option<Protocol> {
         match self {
-            Self::Answered { protocol, .. } | Self::Called { protocol, .. } => Some(*protocol),
+            Self::Answered { protocol, .. }
+            | Self::Judged { protocol, .. }
+            | Self::Called { protocol, .. } => Some(*protocol),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::admin::{self, Admin};
 use crate::codec::PlanSet;
 use crate::config::Settings;
 use crate::introspection::Own;
+use crate::policy::Authenticator;
 use crate::problem::{Problem, Problems};
 use crate::protocol::rest::ErrorRenderer;
 use crate::schema;
@@ -115,6 +116,7 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
     let told = Arc::clone(&running.reload);
     let reloader = spawn("reload".into(), stopped.clone(), move |stopped| reloader.run(told, stopped))?;
     running.reloader = Some(reloader);
+    let authenticator = Arc::new(Authenticator::default());
     let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut renewal = Renewal::new(Arc::clone(&metrics));
     for listener in listeners {
@@ -128,6 +130,7 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
                 Arc::clone(&observer),
                 Arc::clone(&errors),
                 Arc::clone(&snapshots),
+                Arc::clone(&authenticator),
                 worker,
             );
             let socket = Socket {

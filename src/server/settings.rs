@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
-use crate::policy::CorsSettings;
+use crate::policy::{CorsSettings, Defaults};
 use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
 use crate::protocol::websocket::WebSocketSettings;
@@ -39,6 +39,8 @@ pub struct ListenerSettings {
     pub websocket: Option<WebSocketSettings>,
     /// Which of the gateway's own services there are.
     pub exposes: Exposes,
+    /// What holds where no rule says anything.
+    pub defaults: Defaults,
     pub limits: Limits,
     pub timeouts: Timeouts,
 }
@@ -64,6 +66,7 @@ impl ListenerSettings {
             packing: None,
             websocket: Some(WebSocketSettings::default()),
             exposes: Exposes::default(),
+            defaults: Defaults::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

@@ -23,7 +23,7 @@ use crate::transcode::Binding;
 use crate::upstream::{Cluster, Clusters};
 
 /// How long a unary call may take where no rule says so.
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a path and a method lead to.
 pub(super) struct Route {
@@ -227,9 +227,7 @@ fn compile_methods(
                 *homeless.entry(service).or_default() += 1;
                 return None;
             };
-            let timeout = rules.most_specific(service, name, |rule| rule.timeout).unwrap_or(DEFAULT_TIMEOUT);
-            let max_body = rules.most_specific(service, name, |rule| rule.max_body);
-            let compiled = compile_method(method, plans, metrics, upstream, timeout, max_body);
+            let compiled = compile_method(method, plans, metrics, upstream, &rules);
             if compiled.is_none() {
                 problems.push(Problem::error(format!(
                     "`{service}/{name}` can't be compiled: its messages are missing"
@@ -255,14 +253,15 @@ fn compile_methods(
     methods
 }
 
+/// A method with all that the rules say of it; none where its messages are missing.
 pub(super) fn compile_method(
     method: &schema::Method,
     plans: &Arc<PlanSet>,
     metrics: &Metrics,
     upstream: &Arc<Cluster>,
-    timeout: Duration,
-    max_body: Option<usize>,
+    rules: &Rules<'_>,
 ) -> Option<Arc<Method>> {
+    let (service, name) = (method.service(), method.name());
     Some(Arc::new(Method {
         path: PathAndQuery::try_from(method.path.as_str()).ok()?,
         input: plans.message(method.input().full_name())?,
@@ -271,8 +270,9 @@ pub(super) fn compile_method(
         server_streaming: method.server_streaming,
         idempotency: method.idempotency(),
         upstream: Arc::clone(upstream),
-        timeout: Some(timeout),
-        max_body,
+        auth: rules.most_specific(service, name, |rule| rule.auth),
+        timeout: Some(rules.most_specific(service, name, |rule| rule.timeout).unwrap_or(DEFAULT_TIMEOUT)),
+        max_body: rules.most_specific(service, name, |rule| rule.max_body),
         stats: metrics.call(method.path.trim_start_matches('/')),
     }))
 }

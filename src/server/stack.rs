@@ -19,7 +19,7 @@ use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use super::unread::{Unread, Watched};
 use crate::introspection::Exposes;
-use crate::policy::{Admit, Admitted, BodySize, Cors, Deadline};
+use crate::policy::{Admit, Admitted, Authenticate, Authenticator, BodySize, Cors, Deadline};
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
 use crate::protocol::{BoxError, Exchanges, grpc, messages, websocket};
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     pub cors: Option<Arc<Cors>>,
     pub packing: Option<Arc<Packing>>,
     pub exposes: Exposes,
+    pub authenticate: Authenticate,
     pub max_url: usize,
     pub max_body: usize,
 }
@@ -45,6 +46,7 @@ impl Shared {
         observer: Arc<Observer>,
         errors: Arc<ErrorRenderer>,
         snapshots: Arc<ArcSwap<Snapshot>>,
+        authenticator: Arc<Authenticator>,
         worker: usize,
     ) -> Self {
         let grpc = grpc::Exchange {
@@ -87,6 +89,7 @@ impl Shared {
             cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
             packing,
             exposes: settings.exposes,
+            authenticate: Authenticate::new(authenticator, settings.defaults.auth),
             max_url: settings.limits.url,
             max_body: settings.limits.body,
         }
@@ -121,7 +124,14 @@ where
         // Refuses by the head alone, before a route is looked for.
         .layer(Edge::new(shared.max_url, shared.cors.clone()))
         // From here on a call is an RPC; everything that is decided is keyed to it.
-        .layer(Resolve::new(Arc::clone(&shared.snapshots), shared.cors.is_some(), shared.exposes))
+        .layer(Resolve::new(
+            Arc::clone(&shared.snapshots),
+            shared.cors.is_some(),
+            shared.exposes,
+            shared.authenticate.clone(),
+        ))
+        // First of the policies: the others judge by who calls.
+        .layer(shared.authenticate.clone())
         // Before the body, so that a body that trickles in counts too.
         .layer(Deadline)
         // A body that says that it is too large is refused before a byte of it is read.

@@ -1,0 +1,113 @@
+//! The layer that finds out who calls. What it lets in carries its [`Principal`](super::Principal).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::request::Parts;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service, ServiceExt};
+
+use super::{Auth, Authenticator, Judged};
+use crate::fault::Fault;
+use crate::policy::Call;
+
+/// Sets [`Call::principal`], or refuses the call.
+#[derive(Clone)]
+pub struct Authenticate {
+    authenticator: Arc<Authenticator>,
+    /// The listener's choice, where no rule says anything.
+    default: Auth,
+}
+
+impl Authenticate {
+    #[must_use]
+    pub fn new(authenticator: Arc<Authenticator>, default: Auth) -> Self {
+        Self { authenticator, default }
+    }
+
+    /// Judges a request that leads to no RPC, so that strangers don't learn where there is none.
+    #[must_use]
+    pub fn judge_unrouted(&self, head: &Parts) -> Judged {
+        self.authenticator.judge(self.default, head)
+    }
+}
+
+impl<S> Layer<S> for Authenticate {
+    type Service = AuthenticateService<S>;
+    fn layer(&self, inner: S) -> AuthenticateService<S> {
+        AuthenticateService { inner, authenticate: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub struct AuthenticateService<S> {
+    inner: S,
+    authenticate: Authenticate,
+}
+
+impl<S, B> Service<Call<B>> for AuthenticateService<S>
+where
+    S: Service<Call<B>, Error = Fault, Future: Send> + Clone + Send + 'static,
+    B: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = Fault;
+    type Future = AuthenticateFuture<S::Future, S::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut call: Call<B>) -> Self::Future {
+        let Authenticate { authenticator, default } = &self.authenticate;
+        let auth = call.resolved.method.auth.unwrap_or(*default);
+        match authenticator.judge(auth, &call.head) {
+            Judged::Now(Ok(principal)) => {
+                call.principal = principal;
+                AuthenticateFuture::Inner { inner: self.inner.call(call) }
+            }
+            Judged::Now(Err(fault)) => AuthenticateFuture::Refused { fault: Some(fault) },
+            Judged::Later(judging) => {
+                let inner = self.inner.clone();
+                // Boxed, since it is rare and would make every call's future larger.
+                AuthenticateFuture::Waiting {
+                    whole: Box::pin(async move {
+                        call.principal = judging.await?;
+                        inner.oneshot(call).await
+                    }),
+                }
+            }
+        }
+    }
+}
+
+/// A call that waits for its principal, and then all of the rest.
+type Whole<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
+
+pin_project! {
+    #[project = AuthenticateProjection]
+    pub enum AuthenticateFuture<F, T> {
+        Refused { fault: Option<Fault> },
+        Inner { #[pin] inner: F },
+        Waiting { whole: Whole<T> },
+    }
+}
+
+impl<F, T> Future for AuthenticateFuture<F, T>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    type Output = Result<T, Fault>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AuthenticateProjection::Refused { fault } => match fault.take() {
+                Some(fault) => Poll::Ready(Err(fault)),
+                None => Poll::Pending,
+            },
+            AuthenticateProjection::Inner { inner } => inner.poll(cx),
+            AuthenticateProjection::Waiting { whole } => whole.as_mut().poll(cx),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Who calls: the first of the policies. What a request shows is checked here, before anything of its body is read, and
+//! what comes of it is a [`Principal`] that all later policies judge by.
+
+mod authenticate;
+mod authenticator;
+mod principal;
+
+pub use authenticate::{Authenticate, AuthenticateFuture};
+pub use authenticator::{Authenticator, Judged, Judging};
+pub use principal::{Identity, Principal, Source};
+
+/// Whether callers have to say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Auth {
+    /// Only those that prove it are let in.
+    Required,
+    /// Those that say nothing are anonymous; what is shown must be good.
+    Optional,
+    /// Nobody is asked, and nothing that is shown is looked at.
+    #[default]
+    None,
+}
