@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::gather::Gather;
 use super::settings::Endpoint;
 use super::tls::Tls;
 use crate::fault::{Fault, Kind};
@@ -284,14 +285,15 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connect(target: &Target, purpose: Purpose) -> Result<(SendRequest<Bytes>, Driver), AnyError> {
     match &target.dial {
-        Dial::Tcp => handshake(dial(&target.endpoint).await?, purpose).await,
+        Dial::Tcp => handshake(dial(&target.endpoint, purpose).await?, purpose).await,
         Dial::Pipe(serve) => {
             let (near, far) = tokio::io::duplex(PIPE);
             serve(far);
             handshake(near, purpose).await
         }
         Dial::Tls(tls) => {
-            let stream = tls.connector.connect(tls.name.clone(), dial(&target.endpoint).await?).await?;
+            let stream =
+                tls.connector.connect(tls.name.clone(), dial(&target.endpoint, purpose).await?).await?;
             if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                 return Err("the backend does not offer HTTP/2 (ALPN h2)".into());
             }
@@ -300,10 +302,10 @@ async fn connect(target: &Target, purpose: Purpose) -> Result<(SendRequest<Bytes
     }
 }
 
-async fn dial(endpoint: &Endpoint) -> std::io::Result<TcpStream> {
+async fn dial(endpoint: &Endpoint, purpose: Purpose) -> std::io::Result<Gather> {
     let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(Gather::new(stream, purpose == Purpose::Streams))
 }
 
 async fn handshake<T>(stream: T, purpose: Purpose) -> Result<(SendRequest<Bytes>, Driver), AnyError>
