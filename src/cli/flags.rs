@@ -13,6 +13,7 @@ use crate::admin::AdminSettings;
 use crate::config::values::{self, Wrong};
 use crate::config::{self, Endpoints, Settings};
 use crate::policy::Rule;
+use crate::policy::identity::IdentitySettings;
 use crate::problem::{Excerpt, Problem, Problems};
 use crate::route::Selector;
 use crate::schema::{ReflectSettings, SameTemplate, SchemaSettings};
@@ -260,6 +261,7 @@ impl Reader {
             admin,
             schema,
             upstreams,
+            identity: IdentitySettings::default(),
             rules,
             access_log: self.access_log(flags),
             workers: flags.workers.as_ref().and_then(|text| self.parse("--workers", text, config::workers)),

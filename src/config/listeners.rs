@@ -9,7 +9,7 @@ use super::values::{self, Wrong};
 use crate::codec::{JsonStyle, MAX_MESSAGE_LEN, Overrides, Unknown};
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
-use crate::policy::Defaults;
+use crate::policy::{Auth, Defaults};
 use crate::protocol::compression::Unpacking;
 use crate::protocol::rest::{StreamForm, StreamSettings};
 use crate::protocol::websocket::WebSocketSettings;
@@ -32,13 +32,13 @@ const MAX_PARAMETERS: usize = 65_536;
 const MAX_PARAMETER_DEPTH: usize = 100;
 const MAX_CONNECTIONS: usize = 10_000_000;
 
-/// The listeners, at least one.
-pub(super) fn read(root: &mut Map<'_>) -> Vec<ListenerSettings> {
+/// The listeners, at least one. `has_sources` says whether anybody vouches for callers.
+pub(super) fn read(root: &mut Map<'_>, has_sources: bool) -> Vec<ListenerSettings> {
     let help = "add one, as in `listeners: { public: { address: 0.0.0.0:8080 } }`";
     let Some(all) = root.required("listeners", help) else { return Vec::new() };
     let mut listeners = Vec::new();
     for (name, value) in all.entries(values::text) {
-        let listener = value.map(|map| listener(map, name.unwrap_or_default(), &listeners));
+        let listener = value.map(|map| listener(map, name.unwrap_or_default(), &listeners, has_sources));
         listeners.extend(listener.flatten());
     }
     listeners
@@ -58,7 +58,12 @@ pub fn free_address(text: &str, listeners: &[ListenerSettings]) -> Result<Socket
     }
 }
 
-fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Option<ListenerSettings> {
+fn listener(
+    map: &mut Map<'_>,
+    name: String,
+    others: &[ListenerSettings],
+    has_sources: bool,
+) -> Option<ListenerSettings> {
     let address = map.required("address", "write where to listen, as in `address: 0.0.0.0:8080`");
     let address = address.and_then(|value| value.parse(|text| free_address(text, others)));
     let tls = map.get("tls").and_then(|value| tls::listener(&value));
@@ -76,8 +81,11 @@ fn listener(map: &mut Map<'_>, name: String, others: &[ListenerSettings]) -> Opt
     let mut exposes = Exposes::default();
     map.set("reflection", &mut exposes.reflection, on_or_off);
     map.set("health", &mut exposes.health, on_or_off);
-    let mut defaults = Defaults::default();
-    map.map("defaults", |map| map.set("auth", &mut defaults.auth, identity::auth));
+    // Whoever can say who they are has to, where nothing else is said.
+    let mut defaults = Defaults { auth: if has_sources { Auth::Required } else { Auth::None } };
+    map.map("defaults", |map| {
+        map.set("auth", &mut defaults.auth, |text| identity::auth(text, has_sources));
+    });
     let mut limits = Limits::default();
     map.map("limits", |map| read_limits(map, &mut limits));
     let mut timeouts = Timeouts::default();

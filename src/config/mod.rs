@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use crate::admin::AdminSettings;
 use crate::policy::Rule;
+use crate::policy::identity::IdentitySettings;
 use crate::problem::{Problem, Problems};
 use crate::schema::SchemaSettings;
 use crate::server::ListenerSettings;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub schema: SchemaSettings,
     /// At least one; no two have the same name. A single one serves what no rule gives to an upstream.
     pub upstreams: Vec<UpstreamSettings>,
+    /// Who vouches for callers.
+    pub identity: IdentitySettings,
     /// No two have the same selector; upstreams that they name exist.
     pub rules: Vec<Rule>,
     pub access_log: AccessLogSettings,
@@ -103,19 +106,31 @@ pub fn parse(text: &str, origin: &Path) -> Result<(Settings, Problems), Problems
 
 /// `None` is only returned beside a reported error.
 fn settings(root: &mut Map<'_>) -> Option<Settings> {
-    let listeners = listeners::read(root);
+    let identity = identity::read(root);
+    let has_sources = identity.has_sources();
+    let listeners = listeners::read(root, has_sources);
     let admin = process::admin(root, &listeners);
     let schema = schema::find(root);
     let upstreams = upstreams::read(root);
     // It names upstreams.
     let schema = schema.and_then(|value| schema::read(&value, &upstreams));
-    let rules = rules::read(root, &upstreams);
+    let rules = rules::read(root, &upstreams, has_sources);
     let access_log = process::access_log(root);
     let workers = root.value("workers", process::workers);
     let mut drain = Settings::DEFAULT_DRAIN;
     root.set("drain", &mut drain, values::duration_or_zero);
     let upstreams = upstreams.into_iter().filter_map(|upstream| upstream.settings).collect();
-    Some(Settings { listeners, admin, schema: schema?, upstreams, rules, access_log, workers, drain })
+    Some(Settings {
+        listeners,
+        admin,
+        schema: schema?,
+        upstreams,
+        identity,
+        rules,
+        access_log,
+        workers,
+        drain,
+    })
 }
 
 #[cfg(test)]

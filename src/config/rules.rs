@@ -11,8 +11,9 @@ use crate::policy::Rule;
 use crate::problem::{Problem, nearest};
 use crate::route::Selector;
 
-/// The rules in the order of the text; the upstreams that they name exist.
-pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>]) -> Vec<Rule> {
+/// The rules in the order of the text; the upstreams that they name exist. `has_sources` says whether anybody vouches for
+/// callers.
+pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>], has_sources: bool) -> Vec<Rule> {
     let entries = root.get("rules").map_or_else(Vec::new, |all| all.entries(values::selector));
     let mut rules = Vec::new();
     let mut all_known = true;
@@ -24,7 +25,7 @@ pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>]) -> Vec<Rule> {
             let mut rule = Rule::new(selector.clone().unwrap_or(Selector::All));
             rule.excerpt = Some(value.excerpt());
             rule.upstream = upstream.flatten();
-            rule.auth = map.value("auth", identity::auth);
+            rule.auth = map.value("auth", |text| identity::auth(text, has_sources));
             rule.timeout = map.value("timeout", timeout);
             rule.max_body = map.value("max_body", size);
             rule

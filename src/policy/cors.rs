@@ -174,6 +174,12 @@ impl Cors {
         &self.origins
     }
 
+    /// Whether pages of this origin may act for their visitors: it is listed, and cookies count.
+    #[must_use]
+    pub fn takes_cookies_of(&self, origin: &HeaderValue) -> bool {
+        self.credentials && matches!(self.origins, Origins::Listed(_)) && self.origins.allow(origin)
+    }
+
     /// What `headers` of a request ask for.
     #[must_use]
     pub fn asked(&self, is_options: bool, headers: &HeaderMap) -> Asked {

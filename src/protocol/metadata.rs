@@ -36,6 +36,15 @@ fn is_reserved_in(name: &HeaderName) -> bool {
         || name.as_str().starts_with(CONNECT)
 }
 
+/// Whether metadata of this name is the gateway's, or tells the backend what only the client may say.
+#[must_use]
+pub fn is_reserved_metadata(name: &HeaderName) -> bool {
+    is_reserved_in(name)
+        || *name == header::AUTHORIZATION
+        || *name == header::COOKIE
+        || name.as_str().starts_with(':')
+}
+
 /// Names of this prefix belong to the Connect protocol.
 const CONNECT: &str = "connect-";
 

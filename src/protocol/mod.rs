@@ -22,6 +22,7 @@ use http_body::Body;
 
 pub use body::{Aborted, BoxError, LiveBody, ReplyBody};
 pub use detect::{detect, unsaid_connect};
+pub use metadata::is_reserved_metadata;
 
 use crate::codec::PlanSet;
 use crate::fault::Fault;

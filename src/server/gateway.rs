@@ -15,7 +15,7 @@ use tower::Service;
 
 use super::observe::Observed;
 use super::reload::Reloader;
-use super::run::spawn;
+use super::run::{keep_keys_fresh, spawn};
 use super::snapshot;
 use super::sources::Sources;
 use super::stack::{Shared, stack};
@@ -72,7 +72,9 @@ impl Gateway {
         let builtin = PlanSet::compile(&schema::builtin_pool());
         let errors = Arc::new(ErrorRenderer { form: listener.errors, builtin });
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
-        let authenticator = Arc::new(Authenticator::default());
+        let authenticator = Arc::new(Authenticator::new(&settings.identity, Arc::clone(&metrics))?);
+        // As all threads here, it ends by itself when the gateway is dropped.
+        let _ = keep_keys_fresh(&authenticator, stopped.clone())?;
         let shared = Shared::new(listener, observer, errors, Arc::clone(&snapshots), authenticator, 0);
         let reloader = Reloader {
             sources,
@@ -85,7 +87,6 @@ impl Gateway {
         };
         let reload = Arc::new(Notify::new());
         let told = Arc::clone(&reload);
-        // It ends by itself when the gateway is dropped.
         let _ = spawn("reload".into(), stopped, move |stopped| reloader.run(told, stopped))?;
         Ok((Self { inner: Arc::new(Inner { shared, reload, _alive: alive }) }, warnings))
     }

@@ -38,7 +38,7 @@ pub struct Running {
     admin: Option<SocketAddr>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     stop: watch::Sender<bool>,
-    /// And what looks after certificates.
+    /// And what looks after certificates and keys.
     workers: Vec<JoinHandle<()>>,
     /// Told to load the schema again.
     reload: Arc<Notify>,
@@ -116,7 +116,10 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
     let told = Arc::clone(&running.reload);
     let reloader = spawn("reload".into(), stopped.clone(), move |stopped| reloader.run(told, stopped))?;
     running.reloader = Some(reloader);
-    let authenticator = Arc::new(Authenticator::default());
+    let authenticator = Arc::new(Authenticator::new(&settings.identity, Arc::clone(&metrics))?);
+    if let Some(thread) = keep_keys_fresh(&authenticator, stopped.clone())? {
+        running.workers.push(thread);
+    }
     let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut renewal = Renewal::new(Arc::clone(&metrics));
     for listener in listeners {
@@ -239,6 +242,24 @@ where
     // One runtime a thread, of one thread each: a call never waits for another core.
     let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     std::thread::Builder::new().name(name).spawn(move || runtime.block_on(run(stopped))).map_err(cannot)
+}
+
+/// The thread on which the keys of issuers are asked for, where there are any that can change.
+pub(super) fn keep_keys_fresh(
+    authenticator: &Arc<Authenticator>,
+    stopped: watch::Receiver<bool>,
+) -> Result<Option<JoinHandle<()>>, Problems> {
+    if !authenticator.changes() {
+        return Ok(None);
+    }
+    let authenticator = Arc::clone(authenticator);
+    let run = |mut stopped: watch::Receiver<bool>| async move {
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = authenticator.keep_fresh() => {}
+        }
+    };
+    spawn("keys".into(), stopped, run).map(Some)
 }
 
 struct Socket {

@@ -74,6 +74,7 @@ impl Shared {
             max_reply: settings.limits.message,
             body_patience: settings.timeouts.body,
         };
+        let cors = settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors)));
         let rest = Arc::new(Exchange { settings: rest, errors: Arc::clone(&errors), worker });
         Self {
             metrics: Arc::clone(&observer.metrics),
@@ -86,10 +87,10 @@ impl Shared {
                 grpc,
                 messages: Arc::new(messages),
             }),
-            cors: settings.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
+            authenticate: Authenticate::new(authenticator, settings.defaults.auth, cors.clone()),
+            cors,
             packing,
             exposes: settings.exposes,
-            authenticate: Authenticate::new(authenticator, settings.defaults.auth),
             max_url: settings.limits.url,
             max_body: settings.limits.body,
         }

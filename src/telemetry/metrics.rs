@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use tokio::runtime::RuntimeMetrics;
 
+use super::identity::IdentityMetrics;
 use super::tls::TlsMetrics;
 use crate::fault::{Code, Origin};
 
@@ -109,6 +110,7 @@ pub struct Metrics {
     panics: Counter,
     access_log_dropped: Counter,
     tls: TlsMetrics,
+    identity: IdentityMetrics,
 }
 
 impl Metrics {
@@ -157,6 +159,11 @@ impl Metrics {
         &self.tls
     }
 
+    /// What concerns callers' identity.
+    pub fn identity(&self) -> &IdentityMetrics {
+        &self.identity
+    }
+
     /// A bug that one call met.
     pub fn panicked(&self) {
         self.panics.inc();
@@ -200,6 +207,7 @@ impl Metrics {
             self.access_log_dropped.clone(),
         );
         self.tls.register(&mut registry);
+        self.identity.register(&mut registry);
         registry.register_collector(Box::new(Calls(Arc::clone(self))));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;

@@ -4,6 +4,7 @@
 //! metrics of its RPC when the answer's last byte is handed to the connection, or when the client is gone.
 
 mod access_log;
+mod identity;
 mod metrics;
 mod observation;
 mod settings;
@@ -11,6 +12,7 @@ mod tls;
 mod trace;
 
 pub use access_log::{AccessLog, flush_lines, flush_when_idle};
+pub use identity::{IdentityMetrics, TokenCounters};
 pub use metrics::{CallStats, Metrics, Open, Reload};
 pub use observation::{Observation, Observer, Outcome};
 pub use settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};

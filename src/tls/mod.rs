@@ -6,6 +6,7 @@
 
 mod certificate;
 mod choose;
+mod client;
 mod files;
 mod peer;
 mod roots;
@@ -13,6 +14,7 @@ mod settings;
 mod watched;
 
 pub use certificate::{Chain, Identity, Key};
+pub use client::client_config;
 pub use files::{Mark, Unusable};
 pub use peer::PeerCertificates;
 pub use roots::Authorities;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
@@ -22,32 +22,13 @@ pub(super) struct Tls {
 /// # Errors
 /// Roots that can't be used.
 pub(super) fn client_config(upstream: &str, settings: &TlsSettings) -> Result<Arc<ClientConfig>, Problems> {
-    let mut roots = RootCertStore::empty();
-    match &settings.roots {
-        Roots::System => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-            if roots.is_empty() {
-                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            }
-        }
-        Roots::Given(certificates) => {
-            for certificate in certificates {
-                roots.add(certificate.clone()).map_err(|error| {
-                    Problem::error(format!(
-                        "upstream `{upstream}`: a certificate of `tls.ca` can't be used: {error}"
-                    ))
-                })?;
-            }
-        }
-    }
-    let mut config = ClientConfig::builder_with_provider(tls::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Problem::error(format!("upstream `{upstream}`: TLS can't be set up: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Arc::new(config))
+    let given = match &settings.roots {
+        Roots::System => None,
+        Roots::Given(certificates) => Some(certificates.as_slice()),
+    };
+    let config = tls::client_config(given, &[b"h2"]);
+    Ok(config
+        .map_err(|error| Problem::error(format!("upstream `{upstream}`: TLS can't be set up: {error}")))?)
 }
 
 /// TLS to this endpoint, which is known by the name that the settings give, or by its host.

@@ -4,4 +4,10 @@
 mod support;
 
 mod ask;
+mod attacks;
+mod issuer;
+mod mint;
+mod place;
+mod rotation;
+mod settings;
 mod unnamed;

@@ -1,24 +1,22 @@
 //! Calls that show nothing: where they are let in, and what strangers can't learn.
 
-use crate::ask::{PROTO, Speaks, ask, reason};
-use crate::support::{Choices, Http1, Reply, Site};
+use crate::ask::{Speaks, ask, reason};
+use crate::place::{Place, Wants};
+use crate::support::{Http1, Http2, Reply, call, frame};
 
-fn site() -> Site {
-    Site::new(
-        PROTO,
-        Choices {
-            listener: "defaults: { auth: required }, cors: { origins: [https://app.example] }",
-            more: "rules: { 't.S/Open': { auth: none } }",
-            ..Choices::default()
-        },
-    )
+fn site() -> Place {
+    Place::new(Wants {
+        listener: "defaults: { auth: required }, cors: { origins: [https://app.example] }",
+        rules: "'t.S/Open': { auth: none }",
+        ..Wants::default()
+    })
 }
 
 #[test]
 fn a_method_that_needs_a_name_is_closed_in_every_protocol() {
     let site = site();
     for speaks in Speaks::ALL {
-        let reply = ask(site.address(), speaks, "Get", "/g/x", &[]);
+        let reply = ask(site.gateway.address, speaks, "Get", "/g/x", &[]);
         assert_eq!(reason(&reply).as_deref(), Some("TOKEN_MISSING"), "{speaks:?} {reply:?}");
         let (status, challenge) = (reply.status, reply.headers.get("www-authenticate"));
         match speaks {
@@ -30,7 +28,7 @@ fn a_method_that_needs_a_name_is_closed_in_every_protocol() {
         }
     }
     assert_eq!(site.backend.count(), 0);
-    assert_eq!(site.get("/open/x").status, 200, "a rule says more than the listener");
+    assert_eq!(site.unnamed("/open/x").status, 200, "a rule says more than the listener");
 }
 
 /// What a stranger can tell answers apart by: all but the request's own id.
@@ -51,12 +49,12 @@ fn seen(mut reply: Reply) -> String {
 #[test]
 fn what_there_is_not_looks_like_what_is_closed() {
     let site = site();
-    let at = site.address();
+    let at = site.gateway.address;
     for speaks in [Speaks::Rest, Speaks::Unsaid, Speaks::Grpc, Speaks::Connect, Speaks::WebSocket] {
         let closed = seen(ask(at, speaks, "Get", "/g/x", &[]));
         assert_eq!(seen(ask(at, speaks, "Nothing", "/nothing/x", &[])), closed, "{speaks:?}");
     }
-    let closed = seen(site.get("/g/x"));
+    let closed = seen(site.unnamed("/g/x"));
     for (method, path) in [
         ("POST", "/g/x"),
         ("OPTIONS", "/g/x"),
@@ -67,7 +65,7 @@ fn what_there_is_not_looks_like_what_is_closed() {
         ("GET", "//g/x"),
         ("GET", "/g/../g/x"),
     ] {
-        assert_eq!(seen(site.call(method, path, &[], b"")), closed, "{method} {path}");
+        assert_eq!(seen(call(at, method, path, &[], b"")), closed, "{method} {path}");
     }
     assert_eq!(site.backend.count(), 0);
 }
@@ -76,22 +74,16 @@ fn what_there_is_not_looks_like_what_is_closed() {
 fn preflights_need_no_name() {
     let site = site();
     let headers = [("origin", "https://app.example"), ("access-control-request-method", "GET")];
-    assert_eq!(site.call("OPTIONS", "/g/x", &headers, b"").status, 204);
+    assert_eq!(call(site.gateway.address, "OPTIONS", "/g/x", &headers, b"").status, 204);
 }
 
 #[test]
 fn the_gateways_own_services_are_methods_like_others() {
-    let site = Site::new(
-        PROTO,
-        Choices {
-            listener: "defaults: { auth: required }",
-            more: "rules: { 'grpc.health.v1.Health/*': { auth: none } }",
-            ..Choices::default()
-        },
-    );
-    let mut client = site.http2();
+    // Where anybody vouches for callers, `required` is what stands where nothing is said.
+    let site = Place::new(Wants { rules: "'grpc.health.v1.Health/*': { auth: none }", ..Wants::default() });
+    let mut client = Http2::connect(site.gateway.address);
     let headers = [("content-type", "application/grpc"), ("te", "trailers")];
-    let health = client.call("POST", "/grpc.health.v1.Health/Check", &headers, &crate::support::frame(b""));
+    let health = client.call("POST", "/grpc.health.v1.Health/Check", &headers, &frame(b""));
     assert_eq!(health.trailers.get("grpc-status").or(health.headers.get("grpc-status")).unwrap(), "0");
     let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
     let reflection = client.call("POST", path, &headers, b"");
@@ -101,7 +93,7 @@ fn the_gateways_own_services_are_methods_like_others() {
 #[test]
 fn no_byte_of_a_body_is_awaited() {
     let site = site();
-    let mut client = Http1::connect(site.address());
+    let mut client = Http1::connect(site.gateway.address);
     // Nobody sends what it announces.
     client.send(
         "PUT /p/x HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n",
@@ -112,7 +104,7 @@ fn no_byte_of_a_body_is_awaited() {
 
 #[test]
 fn optional_lets_the_unnamed_in() {
-    let site = Site::with(PROTO, "defaults: { auth: optional }");
-    assert_eq!(site.get("/g/x").status, 200);
-    assert_eq!(site.get("/nothing").status, 404);
+    let site = Place::new(Wants { listener: "defaults: { auth: optional }", ..Wants::default() });
+    assert_eq!(site.unnamed("/g/x").status, 200);
+    assert_eq!(site.unnamed("/nothing").status, 404);
 }

@@ -9,7 +9,7 @@
 mod backend;
 mod gateway;
 mod host;
-mod http1;
+pub mod http1;
 mod http2;
 mod live;
 mod raw;

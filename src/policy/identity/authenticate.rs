@@ -10,7 +10,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::{Auth, Authenticator, Judged};
 use crate::fault::Fault;
-use crate::policy::Call;
+use crate::policy::{Call, Cors};
 
 /// Sets [`Call::principal`], or refuses the call.
 #[derive(Clone)]
@@ -18,18 +18,20 @@ pub struct Authenticate {
     authenticator: Arc<Authenticator>,
     /// The listener's choice, where no rule says anything.
     default: Auth,
+    /// Whose pages may send cookies.
+    cors: Option<Arc<Cors>>,
 }
 
 impl Authenticate {
     #[must_use]
-    pub fn new(authenticator: Arc<Authenticator>, default: Auth) -> Self {
-        Self { authenticator, default }
+    pub fn new(authenticator: Arc<Authenticator>, default: Auth, cors: Option<Arc<Cors>>) -> Self {
+        Self { authenticator, default, cors }
     }
 
     /// Judges a request that leads to no RPC, so that strangers don't learn where there is none.
     #[must_use]
     pub fn judge_unrouted(&self, head: &Parts) -> Judged {
-        self.authenticator.judge(self.default, head)
+        self.authenticator.judge(self.default, head, self.cors.as_deref())
     }
 }
 
@@ -60,20 +62,22 @@ where
     }
 
     fn call(&mut self, mut call: Call<B>) -> Self::Future {
-        let Authenticate { authenticator, default } = &self.authenticate;
+        let Authenticate { authenticator, default, cors } = &self.authenticate;
         let auth = call.resolved.method.auth.unwrap_or(*default);
-        match authenticator.judge(auth, &call.head) {
+        match authenticator.judge(auth, &call.head, cors.as_deref()) {
             Judged::Now(Ok(principal)) => {
+                authenticator.take_out(auth, &mut call.head);
                 call.principal = principal;
                 AuthenticateFuture::Inner { inner: self.inner.call(call) }
             }
             Judged::Now(Err(fault)) => AuthenticateFuture::Refused { fault: Some(fault) },
             Judged::Later(judging) => {
-                let inner = self.inner.clone();
+                let (inner, authenticator) = (self.inner.clone(), Arc::clone(authenticator));
                 // Boxed, since it is rare and would make every call's future larger.
                 AuthenticateFuture::Waiting {
                     whole: Box::pin(async move {
                         call.principal = judging.await?;
+                        authenticator.take_out(auth, &mut call.head);
                         inner.oneshot(call).await
                     }),
                 }

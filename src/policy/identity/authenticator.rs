@@ -1,16 +1,28 @@
-//! Finds in a request's head what its caller shows, and has it checked.
+//! Has what a request's head shows checked, and tells what comes of it: a principal, or a refusal with a challenge.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 
-use super::{Auth, Principal};
+use super::credentials::{self, Shown};
+use super::jwt::{Checked, Jwt, Refusal, Refused};
+use super::{Auth, Identity, IdentitySettings, Principal};
 use crate::fault::{Fault, Kind};
+use crate::policy::Cors;
+use crate::problem::Problem;
+use crate::telemetry::{Metrics, TokenCounters};
 
 /// All that vouches for callers. One for the process: what it learns holds on every worker.
-#[derive(Debug, Default)]
-pub struct Authenticator {}
+#[derive(Debug)]
+pub struct Authenticator {
+    settings: IdentitySettings,
+    jwt: Jwt,
+    metrics: Arc<Metrics>,
+    /// By the names of issuers; the last is for tokens that name none that is trusted.
+    counters: Vec<(Arc<str>, TokenCounters)>,
+}
 
 /// What is known of a caller.
 pub enum Judged {
@@ -23,23 +35,129 @@ pub enum Judged {
 pub type Judging = Pin<Box<dyn Future<Output = Result<Principal, Fault>> + Send>>;
 
 impl Authenticator {
-    /// Who sent this head, as far as `auth` wants to know.
+    /// # Errors
+    /// What can't be set up.
+    pub fn new(settings: &IdentitySettings, metrics: Arc<Metrics>) -> Result<Self, Problem> {
+        let jwt = Jwt::new(&settings.issuers, &settings.tokens)?;
+        let names = jwt.names().map(Arc::clone).chain([Arc::from("")]);
+        let counters = names.map(|name| {
+            let counters = metrics.identity().tokens(&name, &Refusal::REASONS);
+            (name, counters)
+        });
+        Ok(Self { settings: settings.clone(), counters: counters.collect(), jwt, metrics })
+    }
+
+    /// Whether [`Authenticator::keep_fresh`] has anything to do.
     #[must_use]
-    pub fn judge(&self, auth: Auth, _: &Parts) -> Judged {
-        Judged::Now(match auth {
-            Auth::None | Auth::Optional => Ok(Principal::Anonymous),
-            Auth::Required => Err(missing()),
-        })
+    pub fn changes(&self) -> bool {
+        self.jwt.has_changing_keys()
+    }
+
+    /// Keeps what it judges by as it is elsewhere, without an end. Files are read here: the thread should have nothing
+    /// better to do.
+    pub async fn keep_fresh(&self) {
+        self.jwt.keep_fresh(|issuer, is_fresh| self.metrics.identity().refreshed(issuer, is_fresh)).await;
+    }
+
+    /// Who sent this head, as far as `auth` wants to know. `cors` says whose pages may send cookies.
+    #[must_use]
+    pub fn judge(self: &Arc<Self>, auth: Auth, head: &Parts, cors: Option<&Cors>) -> Judged {
+        if auth == Auth::None {
+            return Judged::Now(Ok(Principal::Anonymous));
+        }
+        let shown = match credentials::find(head, &self.settings.tokens, cors) {
+            Ok(shown) => shown,
+            Err(why) => return Judged::Now(Err(self.refused(Refused { why, issuer: None }))),
+        };
+        match (auth, shown) {
+            (_, Shown::Token(token)) => match self.jwt.check(&token) {
+                Checked::Now(result) => Judged::Now(self.told(result)),
+                Checked::AfterKeys(issuer) => {
+                    let (own, token) = (Arc::clone(self), token.into_owned());
+                    Judged::Later(Box::pin(async move {
+                        issuer.keys_asked().await;
+                        own.told(own.jwt.check_at_last(&token))
+                    }))
+                }
+            },
+            (Auth::Required, Shown::Nothing) => Judged::Now(Err(missing("this needs a token"))),
+            (Auth::Required, Shown::ForeignCookie) => {
+                let message =
+                    "this needs a token; the cookie does not count, by the request's origin or content type";
+                Judged::Now(Err(missing(message)))
+            }
+            (Auth::Optional | Auth::None, Shown::Nothing | Shown::ForeignCookie) => {
+                Judged::Now(Ok(Principal::Anonymous))
+            }
+        }
+    }
+
+    /// Takes out of a head that was let in what no backend is to see.
+    pub fn take_out(&self, auth: Auth, head: &mut Parts) {
+        let IdentitySettings { tokens, forward, .. } = &self.settings;
+        if let Some(name) = &tokens.query {
+            credentials::take_parameter(&mut head.uri, name);
+        }
+        if forward.token {
+            return;
+        }
+        if let Some(name) = &tokens.cookie {
+            credentials::take_cookie(&mut head.headers, name);
+        }
+        match auth {
+            Auth::Required | Auth::Optional => credentials::take_bearer(&mut head.headers),
+            // It was not looked at, and may be the backend's own affair.
+            Auth::None => {}
+        }
+    }
+
+    fn told(&self, result: Result<Arc<Identity>, Refused>) -> Result<Principal, Fault> {
+        match result {
+            Ok(identity) => {
+                if let Some(counters) = self.counters(identity.source.name()) {
+                    counters.accepted();
+                }
+                Ok(Principal::Known(identity))
+            }
+            Err(refused) => Err(self.refused(refused)),
+        }
+    }
+
+    fn refused(&self, refused: Refused) -> Fault {
+        let Refused { why, issuer } = refused;
+        let reason = why.reason();
+        if let Some(counters) = self.counters(issuer.as_deref().unwrap_or_default()) {
+            counters.refused(reason);
+        }
+        let cause = match issuer {
+            Some(issuer) => format!("issuer {issuer}: {why}"),
+            None => why.to_string(),
+        };
+        let fault = match why {
+            Refusal::NoKeys => Fault::new(Kind::Unreachable, reason, why.message()),
+            Refusal::Malformed(_)
+            | Refusal::Expired
+            | Refusal::Invalid(_)
+            | Refusal::IssuerUnknown
+            | Refusal::KeyUnknown => {
+                challenged(reason, why.message(), "Bearer realm=\"transom\", error=\"invalid_token\"")
+            }
+        };
+        fault.because(cause)
+    }
+
+    fn counters(&self, issuer: &str) -> Option<&TokenCounters> {
+        self.counters.iter().find(|(name, _)| **name == *issuer).map(|(_, counters)| counters)
     }
 }
 
-fn missing() -> Fault {
-    challenged("TOKEN_MISSING", "this needs a token")
+fn missing(message: &'static str) -> Fault {
+    challenged("TOKEN_MISSING", message, "Bearer realm=\"transom\"")
 }
 
 /// A refusal with a challenge (RFC 9110, section 11.6.1; RFC 6750, section 3).
-fn challenged(reason: &'static str, message: &'static str) -> Fault {
-    let challenge = HeaderValue::from_static("Bearer realm=\"transom\"");
+fn challenged(reason: &'static str, message: &'static str, challenge: &'static str) -> Fault {
+    let challenge = HeaderValue::from_static(challenge);
     let headers = HeaderMap::from_iter([(header::WWW_AUTHENTICATE, challenge)]);
     Fault::new(Kind::Unauthenticated, reason, message).with_headers(headers)
 }

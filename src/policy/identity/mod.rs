@@ -3,11 +3,19 @@
 
 mod authenticate;
 mod authenticator;
+mod credentials;
+mod jwt;
 mod principal;
+mod settings;
 
 pub use authenticate::{Authenticate, AuthenticateFuture};
 pub use authenticator::{Authenticator, Judged, Judging};
+pub use jwt::{
+    Algorithm, IssuerSettings, KeyFile, KeySet, KeySource, KeyUrl, Skipped, TokenType, read_file,
+    secret_of_base64, well_known,
+};
 pub use principal::{Identity, Principal, Source};
+pub use settings::{ExpiredStreams, ForwardSettings, IdentitySettings, TokenSettings};
 
 /// Whether callers have to say who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

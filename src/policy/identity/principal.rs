@@ -59,6 +59,12 @@ impl Identity {
         }
     }
 
+    /// Whether the credential is worth nothing any more.
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= SystemTime::now())
+    }
+
     /// Whether it may do what `scope` names.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
