@@ -431,3 +431,37 @@ fn a_client_stream_has_one_reply() {
     let good = led(|call| call.head(header_map(&[("x-http-code", "201")])).send(text_message(b"x")).end());
     assert_eq!((good.status, good.json()), (201, json!({ "a": "x" })));
 }
+
+#[test]
+fn an_answer_before_the_end_of_the_request_is_the_last_on_its_connection() {
+    let stage = Stage::led(PROTO, "");
+    for (target, fails, ended) in [
+        ("/up", true, false),
+        ("/up", false, false),
+        ("/both", true, false),
+        ("/both", false, false),
+        ("/up", true, true),
+        ("/both", false, true),
+    ] {
+        let mut client = Http1::connect(stage.address());
+        client.send(request("POST", target, &[JSON, CHUNKED], b""));
+        client.send(chunk(r#"{"a":"x"}"#));
+        let mut call = stage.backend.call();
+        assert_eq!(call.came(), Came::Message(text_message(b"x").into()));
+        if ended {
+            client.send("0\r\n\r\n");
+            assert_eq!(call.came(), Came::End);
+        }
+        if fails {
+            call.fail(9, "no");
+        } else {
+            call.send(text_message(b"y")).end();
+        }
+        let reply = client.reply();
+        let want = if ended { None } else { Some("close") };
+        assert_eq!(reply.header("connection"), want, "{target} {fails} {ended}");
+        if !ended {
+            assert!(client.is_closed(), "{target} {fails}");
+        }
+    }
+}

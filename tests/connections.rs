@@ -200,3 +200,28 @@ fn a_client_is_told_where_its_connection_ends_with_the_answer() {
         assert!(client.is_closed(), "{path}");
     }
 }
+
+/// A client that is still sending when it is answered must not lose the answer, as it would where the connection is reset.
+#[test]
+fn what_an_answered_client_still_sends_is_thrown_away() {
+    let choices = Choices {
+        listener: "limits: { body: 10B }",
+        more: "admin: { address: '127.0.0.1:0' }",
+        ..Choices::default()
+    };
+    let site = Site::new(PROTO, choices);
+    for (path, length) in [("/none", "content-length: 1000000"), ("/p", "transfer-encoding: chunked")] {
+        let mut client = Http1::connect(site.address());
+        client.send(format!("POST {path} HTTP/1.1\r\nhost: x\r\n{length}\r\n\r\n"));
+        client.send("b\r\n01234567890\r\n");
+        assert!(client.reply().status >= 400, "{path}");
+        assert!(client.is_closed(), "{path}: the gateway says no more");
+        for _ in 0..20 {
+            client.send([b'x'; 1000]);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(client);
+        // The admin address has a connection of its own while it is asked.
+        until("nothing is left of it", || site.gateway.gauges().connections == 0);
+    }
+}

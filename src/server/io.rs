@@ -1,12 +1,14 @@
-//! A client's connection: what it speaks, and what was read to find that out.
+//! A client's connection: what it speaks, what was read to find that out, and how it is closed.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use super::tls::HANDSHAKE;
 use super::transport::Transport;
@@ -31,11 +33,16 @@ pub(super) enum Opening {
     Tls,
 }
 
+/// How long a client that still sends what nobody reads may take to see that its answer is there.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// A connection whose first bytes were read already.
 pub(super) struct ClientIo {
     inner: Transport,
     prefix: Bytes,
     watch: Arc<Watch>,
+    /// There once our side is closed and the client's is not: when to wait for it no longer.
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 /// Reads until it is clear what a client speaks, and no further. `None` where it says nothing and leaves.
@@ -61,7 +68,7 @@ pub(super) async fn sniff(
         }
     };
     let prefix = Bytes::copy_from_slice(buffer.get(..filled).unwrap_or_default());
-    Ok(Some((opening, ClientIo { inner: stream, prefix, watch })))
+    Ok(Some((opening, ClientIo { inner: stream, prefix, watch, lingering: None })))
 }
 
 /// What it is, once the first bytes tell.
@@ -120,13 +127,34 @@ impl AsyncWrite for ClientIo {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
+    /// Closes our side, and where a request was answered before its end, reads on and throws away until the client closes
+    /// its own: a socket that is closed before that is reset by what still comes, and takes with it what the client has
+    /// not read yet (RFC 9112, section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+            if !this.watch.is_unread() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let patience = this.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut rest = [0; 8 << 10];
+        while patience.as_mut().poll(cx).is_pending() {
+            let mut rest = ReadBuf::new(&mut rest);
+            // Our part has gone well whatever becomes of the client's.
+            if ready!(Pin::new(&mut this.inner).poll_read(cx, &mut rest)).is_err() || rest.filled().is_empty()
+            {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpStream;
 
     use super::*;
@@ -150,7 +178,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut client, b"POST / HTTP/1.1\r\n").await.unwrap();
+        client.write_all(b"POST / HTTP/1.1\r\n").await.unwrap();
         drop(client);
         let (opening, mut io) =
             sniff(Transport::Plain(server), Arc::new(Watch::default())).await.unwrap().unwrap();
@@ -158,5 +186,31 @@ mod tests {
         let mut text = String::new();
         io.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "POST / HTTP/1.1\r\n");
+    }
+
+    /// Opens a connection, says that its last request was given up or not, and closes it; how long that takes.
+    async fn closed_after(given_up: bool, client_closes: bool) -> Duration {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        client.write_all(b"POST / HTTP/1.1\r\n\r\nwhat nobody reads").await.unwrap();
+        let watch = Arc::new(Watch::default());
+        if given_up {
+            watch.give_up();
+        }
+        let (_, mut io) = sniff(Transport::Plain(server), watch).await.unwrap().unwrap();
+        if client_closes {
+            client.shutdown().await.unwrap();
+        }
+        let began = tokio::time::Instant::now();
+        io.shutdown().await.unwrap();
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_may_still_send_is_waited_for_but_not_for_ever() {
+        assert_eq!(closed_after(false, false).await, Duration::ZERO);
+        assert!(closed_after(true, true).await < LINGER);
+        assert!(closed_after(true, false).await >= LINGER);
     }
 }

@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -29,6 +30,7 @@ use super::resolve::Routed;
 use super::settings::ListenerSettings;
 use super::tls::{self, Came, Failure, Served, Settled};
 use super::transport::Transport;
+use super::unread::may_be_left;
 use super::watch::{Inspector, Verdict, Watch};
 use crate::telemetry::Metrics;
 use crate::tls::PeerCertificates;
@@ -137,7 +139,8 @@ impl Acceptor {
             stop: self.stop.clone(),
             held,
         };
-        let service = Hyper { stack: RefCell::new(stack.for_client(client)), certificates };
+        let service =
+            Hyper { stack: RefCell::new(stack.for_client(client)), certificates, watch: Arc::clone(&watch) };
         match version {
             Version::Http1 => {
                 let connection = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
@@ -346,10 +349,13 @@ struct Hyper<S> {
     stack: RefCell<ObserveService<S>>,
     /// Every request of the connection carries them.
     certificates: Option<PeerCertificates>,
+    /// Told by a request's body when nobody reads it any more.
+    watch: Arc<Watch>,
 }
 
 impl<S, B> hyper::service::Service<Request<B>> for Hyper<S>
 where
+    B: Body,
     S: Service<Request<B>, Response = Rendered, Error = Infallible, Future: Routed> + Clone,
 {
     type Response = Response<Observed>;
@@ -359,6 +365,9 @@ where
     fn call(&self, mut request: Request<B>) -> Self::Future {
         if let Some(certificates) = &self.certificates {
             request.extensions_mut().insert(certificates.clone());
+        }
+        if may_be_left(&request) {
+            request.extensions_mut().insert(Arc::clone(&self.watch));
         }
         // It is not borrowed at this moment: what `call` returns holds nothing of the stack.
         self.stack.borrow_mut().call(request)
@@ -399,7 +408,7 @@ mod tests {
         }
     }
 
-    impl Service<Request<()>> for Probe {
+    impl Service<Request<String>> for Probe {
         type Response = Rendered;
         type Error = Infallible;
         type Future = Answered;
@@ -408,7 +417,7 @@ mod tests {
             Poll::Ready(Ok(()))
         }
 
-        fn call(&mut self, request: Request<()>) -> Answered {
+        fn call(&mut self, request: Request<String>) -> Answered {
             let carried = request.extensions().get::<PeerCertificates>();
             let status = carried.map_or(204, |carried| 200 + u16::from(carried.leaf()[0]));
             let response = Response::builder().status(status).body(ReplyBody::empty()).unwrap();
@@ -423,10 +432,14 @@ mod tests {
             let chain: Vec<_> = chain.into_iter().map(|byte| CertificateDer::from(vec![byte])).collect();
             let stack =
                 tower::Layer::layer(&super::super::observe::Observe::new(Arc::clone(&observer)), Probe);
-            let service =
-                Hyper { stack: RefCell::new(stack), certificates: PeerCertificates::verified(&chain) };
+            let service = Hyper {
+                stack: RefCell::new(stack),
+                certificates: PeerCertificates::verified(&chain),
+                watch: Arc::default(),
+            };
             for _ in 0..2 {
-                let response = hyper::service::Service::call(&service, Request::new(())).await.unwrap();
+                let request = Request::new(String::new());
+                let response = hyper::service::Service::call(&service, request).await.unwrap();
                 assert_eq!(response.status(), want);
             }
         }

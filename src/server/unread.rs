@@ -1,4 +1,4 @@
-//! HTTP/1: a connection whose request was refused before it was read is closed, unless the rest of it is there already. Its
+//! HTTP/1: a connection whose request was answered before it was read is closed, unless the rest of it is there already. Its
 //! client is told not to use it again: otherwise its next request might meet the end of the connection, and it could not
 //! know whether that was served.
 
@@ -17,9 +17,15 @@ use tower::{Layer, Service};
 
 use super::render::Rendered;
 use super::resolve::Routed;
+use super::watch::Watch;
 use crate::policy::{Method, Protocol};
 
-/// Says `Connection: close` with a fault where the request's body is not read yet. A body that is only ignored is thrown
+/// Whether the end of a request's body may be missed. In HTTP/2 each request has a stream of its own.
+pub(super) fn may_be_left<B: Body>(request: &Request<B>) -> bool {
+    request.version() < Version::HTTP_2 && !request.body().is_end_stream()
+}
+
+/// Says `Connection: close` where the request's body is not read to its end yet. A body that is only ignored is thrown
 /// away, if it is not too long in coming.
 #[derive(Clone, Copy)]
 pub(super) struct Unread;
@@ -47,12 +53,12 @@ where
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // In HTTP/2 each request has a stream of its own.
-        let watches = request.version() < Version::HTTP_2 && !request.body().is_end_stream();
-        let is_read = watches.then(|| Arc::new(AtomicBool::new(false)));
-        let request = request.map(|inner| Watched { inner, is_read: is_read.clone() });
-        UnreadFuture { inner: self.0.call(request), is_read }
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let watches = may_be_left(&request);
+        let progress = watches.then(Arc::<Progress>::default);
+        let connection = request.extensions_mut().remove::<Arc<Watch>>();
+        let request = request.map(|inner| Watched { inner, progress: progress.clone(), connection });
+        UnreadFuture { inner: self.0.call(request), progress }
     }
 }
 
@@ -60,7 +66,7 @@ pin_project! {
     pub(super) struct UnreadFuture<F> {
         #[pin]
         inner: F,
-        is_read: Option<Arc<AtomicBool>>,
+        progress: Option<Arc<Progress>>,
     }
 }
 
@@ -76,8 +82,13 @@ where
             Ok(rendered) => rendered,
             Err(never) => match never {},
         };
-        let is_unread = this.is_read.as_ref().is_some_and(|is_read| !is_read.load(Ordering::Relaxed));
-        if is_unread && rendered.fault.is_some() {
+        let ends = match this.progress.as_deref().map(Progress::stage) {
+            None | Some(Stage::Ended) => false,
+            // Whether the rest will be read is not known, and a later word about it can't be said.
+            Some(Stage::Begun | Stage::Held) => true,
+            Some(Stage::Ignored) => rendered.fault.is_some(),
+        };
+        if ends {
             let close = HeaderValue::from_static("close");
             rendered.response.headers_mut().insert(header::CONNECTION, close);
         }
@@ -95,10 +106,56 @@ impl<F: Routed> Routed for UnreadFuture<F> {
     }
 }
 
-/// A body that tells when all of it was read.
+/// How far a body was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Somebody has it, who may yet read it.
+    Held,
+    Begun,
+    Ended,
+    /// It was given away without a look.
+    Ignored,
+}
+
+/// Shared by a body and what waits for the answer.
+#[derive(Default)]
+struct Progress {
+    begun: AtomicBool,
+    ended: AtomicBool,
+    dropped: AtomicBool,
+}
+
+impl Progress {
+    fn stage(&self) -> Stage {
+        let [begun, ended, dropped] =
+            [&self.begun, &self.ended, &self.dropped].map(|flag| flag.load(Ordering::Relaxed));
+        match (begun, ended, dropped) {
+            (_, true, _) => Stage::Ended,
+            (true, false, _) => Stage::Begun,
+            (false, false, true) => Stage::Ignored,
+            (false, false, false) => Stage::Held,
+        }
+    }
+}
+
+/// A body that tells how far it was read.
 pub(super) struct Watched<B> {
     inner: B,
-    is_read: Option<Arc<AtomicBool>>,
+    progress: Option<Arc<Progress>>,
+    /// What else is to know. A mounted gateway has no connections of its own.
+    connection: Option<Arc<Watch>>,
+}
+
+impl<B> Drop for Watched<B> {
+    fn drop(&mut self) {
+        let Some(progress) = &self.progress else { return };
+        progress.dropped.store(true, Ordering::Relaxed);
+        if let Some(connection) = &self.connection
+            && progress.stage() != Stage::Ended
+        {
+            connection.give_up();
+        }
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
@@ -109,11 +166,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if let Some(progress) = &self.progress {
+            progress.begun.store(true, Ordering::Relaxed);
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if let Some(is_read) = &self.is_read
+        if let Some(progress) = &self.progress
             && (frame.is_none() || self.inner.is_end_stream())
         {
-            is_read.store(true, Ordering::Relaxed);
+            progress.ended.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }

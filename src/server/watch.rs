@@ -16,11 +16,14 @@ pub(super) struct Watch {
     in_flight: AtomicU32,
     /// Bytes came since the last request began: part of a next head.
     reading: AtomicBool,
+    /// Nobody will read the rest of the last request's body.
+    unread: AtomicBool,
 }
 
 impl Watch {
     /// A request's head is whole.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        self.unread.store(false, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
@@ -29,6 +32,16 @@ impl Watch {
     /// Bytes came in.
     pub(super) fn read(&self) {
         self.reading.store(true, Ordering::Relaxed);
+    }
+
+    /// A body is given up before its end.
+    pub(super) fn give_up(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client may still send a body that nobody reads.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 }
 
