@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use tokio::time::Instant;
 
-use super::identity::{Auth, Principal};
+use super::deadline::TimeLimit;
+use super::identity::{Auth, Forward, Principal};
 use crate::codec::Plan;
 use crate::route::Captures;
 use crate::schema::Idempotency;
@@ -172,8 +172,10 @@ pub struct Call<B> {
     pub body: B,
     /// Who it is from, once [`Authenticate`](super::Authenticate) has asked.
     pub principal: Principal,
+    /// What the backend is told of that; none where it is told nothing.
+    pub forward: Option<Arc<Forward>>,
     /// The largest body that will be read, in bytes.
     pub max_body: usize,
-    /// When the call must have ended.
-    pub deadline: Option<Instant>,
+    /// When it has to be over.
+    pub limit: TimeLimit,
 }

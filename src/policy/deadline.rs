@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
 use super::call::Call;
+use super::identity::credential_expired;
 use crate::fault::{Code, Fault, Kind};
 
 type Reader = fn(&str) -> Option<Duration>;
@@ -24,7 +25,40 @@ const HEADERS: [(HeaderName, Reader); 3] = [
     (HeaderName::from_static("x-server-timeout"), server_timeout),
 ];
 
-/// Sets [`Call::deadline`] and holds the call to it.
+/// When a call has to be over, whoever still has something to say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeLimit {
+    /// The end of its time.
+    pub deadline: Option<Instant>,
+    /// The end of its credential's. None where that doesn't end a call.
+    pub expiry: Option<Instant>,
+}
+
+impl TimeLimit {
+    /// The first of both.
+    #[must_use]
+    pub fn at(self) -> Option<Instant> {
+        match (self.deadline, self.expiry) {
+            (Some(deadline), Some(expiry)) => Some(deadline.min(expiry)),
+            (deadline, expiry) => deadline.or(expiry),
+        }
+    }
+
+    /// What a call becomes that is not over by then.
+    pub(crate) fn passed(self) -> Fault {
+        match self.expiry {
+            Some(expiry) if self.at() == Some(expiry) => credential_expired(),
+            Some(_) | None => deadline_passed(),
+        }
+    }
+
+    /// What a call becomes that failed with `fault`.
+    pub(crate) fn judge(self, fault: Fault) -> Fault {
+        cancelled_in_time(fault, self.deadline)
+    }
+}
+
+/// Sets the deadline of [`Call::limit`] and holds the call to it.
 #[derive(Clone, Copy)]
 pub struct Deadline;
 
@@ -61,9 +95,10 @@ where
             (Some(asked), Some(configured)) => Some(asked.min(configured)),
             (asked, configured) => asked.or(configured),
         };
-        call.deadline = least.and_then(|least| Instant::now().checked_add(least));
-        let sleep = call.deadline.map(sleep_until);
-        DeadlineFuture::Inner { inner: self.0.call(call), sleep }
+        call.limit.deadline = least.and_then(|least| Instant::now().checked_add(least));
+        let limit = call.limit;
+        let sleep = limit.at().map(sleep_until);
+        DeadlineFuture::Inner { inner: self.0.call(call), sleep, limit }
     }
 }
 
@@ -71,7 +106,7 @@ pin_project! {
     #[project = DeadlineProjection]
     pub enum DeadlineFuture<F> {
         Refused { fault: Option<Fault> },
-        Inner { #[pin] inner: F, #[pin] sleep: Option<Sleep> },
+        Inner { #[pin] inner: F, #[pin] sleep: Option<Sleep>, limit: TimeLimit },
     }
 }
 
@@ -87,13 +122,12 @@ where
                 Some(fault) => Poll::Ready(Err(fault)),
                 None => Poll::Pending,
             },
-            DeadlineProjection::Inner { inner, sleep } => {
+            DeadlineProjection::Inner { inner, sleep, limit } => {
                 if let Poll::Ready(result) = inner.poll(cx) {
-                    let deadline = Option::as_ref(&sleep).map(Sleep::deadline);
-                    return Poll::Ready(result.map_err(|fault| cancelled_in_time(fault, deadline)));
+                    return Poll::Ready(result.map_err(|fault| limit.judge(fault)));
                 }
                 match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
-                    Some(Poll::Ready(())) => Poll::Ready(Err(deadline_passed())),
+                    Some(Poll::Ready(())) => Poll::Ready(Err(limit.passed())),
                     Some(Poll::Pending) | None => Poll::Pending,
                 }
             }

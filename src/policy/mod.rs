@@ -17,7 +17,7 @@ mod vet;
 pub use admit::{Admit, Admitted};
 pub use call::{Bound, Call, Codec, Connect, ConnectForm, Method, Protocol, Resolved, Way, WebForm};
 pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, is_own_page, is_preflight};
-pub use deadline::{Deadline, DeadlineFuture, put_timeout};
+pub use deadline::{Deadline, DeadlineFuture, TimeLimit, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
 pub use identity::{Auth, Authenticate, Authenticator, Principal};
 pub use settings::{Defaults, Rule};

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::admit::Admitted;
 use super::call::Method;
+use super::identity::{Forward, Principal};
 use crate::fault::{Fault, Kind};
 use crate::upstream::{Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
 
@@ -15,6 +16,8 @@ use crate::upstream::{Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
 pub struct Cleared {
     method: Arc<Method>,
     deadline: Option<Instant>,
+    principal: Principal,
+    forward: Option<Arc<Forward>>,
 }
 
 impl Cleared {
@@ -22,7 +25,20 @@ impl Cleared {
     #[must_use]
     pub fn without_rules<B>(admitted: Admitted<B>) -> Self {
         let call = admitted.into_call();
-        Self { method: call.resolved.method, deadline: call.deadline }
+        Self {
+            method: call.resolved.method,
+            deadline: call.limit.deadline,
+            principal: call.principal,
+            forward: call.forward,
+        }
+    }
+
+    /// The call as it goes out. Here, where every call comes by, the backend is told who it is from.
+    fn outgoing(&self, mut headers: HeaderMap, max_reply: usize) -> Outgoing {
+        if let Some(forward) = &self.forward {
+            forward.put(&self.principal, &mut headers);
+        }
+        Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline }
     }
 
     /// Calls the method at its upstream. A reply of more than `whole` bytes is given as soon as it is known to be one.
@@ -37,7 +53,7 @@ impl Cleared {
         max_reply: usize,
         whole: usize,
     ) -> Result<Reply, Fault> {
-        let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
+        let call = self.outgoing(headers, max_reply);
         self.method.upstream.unary(worker, call, message, whole).await
     }
 
@@ -69,7 +85,7 @@ impl Cleared {
         headers: HeaderMap,
         max_reply: usize,
     ) -> Result<(Sender, Replies), Fault> {
-        let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
+        let call = self.outgoing(headers, max_reply);
         self.method.upstream.stream(worker, call).await
     }
 
@@ -79,8 +95,7 @@ impl Cleared {
     /// No connection.
     pub async fn pass(self, worker: usize, headers: HeaderMap) -> Result<(Sender, Incoming), Fault> {
         let is_unary = self.method.is_unary();
-        let max_reply = usize::MAX;
-        let call = Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline };
+        let call = self.outgoing(headers, usize::MAX);
         self.method.upstream.pass(worker, call, is_unary).await
     }
 }

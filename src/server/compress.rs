@@ -11,7 +11,8 @@ use tower::{Layer, Service};
 
 use super::render::Rendered;
 use super::resolve::Routed;
-use crate::policy::{Method, Protocol};
+use crate::policy::identity::FromCaller;
+use crate::policy::{Method, Principal, Protocol};
 use crate::protocol::compression::{Packing, Wanted, packed, wanted};
 
 /// Packs what comes from below, faults too.
@@ -91,6 +92,12 @@ where
             response: packed(response, *wanted, packing, *is_head),
             fault,
         }))
+    }
+}
+
+impl<F: FromCaller> FromCaller for CompressFuture<F> {
+    fn principal(&self) -> Option<&Principal> {
+        self.inner.principal()
     }
 }
 

@@ -11,7 +11,8 @@ use tower::{Layer, Service};
 
 use super::render::Rendered;
 use super::resolve::Routed;
-use crate::policy::{Asked, Cors, Method, Protocol};
+use crate::policy::identity::FromCaller;
+use crate::policy::{Asked, Cors, Method, Principal, Protocol};
 
 /// Answers of a listener without choices about this pass as they are.
 #[derive(Clone)]
@@ -83,6 +84,12 @@ where
             cors.put(asked, rendered.response.headers_mut());
         }
         Poll::Ready(Ok(rendered))
+    }
+}
+
+impl<F: FromCaller> FromCaller for CrossOriginFuture<F> {
+    fn principal(&self) -> Option<&Principal> {
+        self.inner.principal()
     }
 }
 

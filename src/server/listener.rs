@@ -381,7 +381,8 @@ mod tests {
     use rustls_pki_types::CertificateDer;
 
     use super::*;
-    use crate::policy::{self, Method};
+    use crate::policy::identity::FromCaller;
+    use crate::policy::{self, Method, Principal};
     use crate::protocol::ReplyBody;
     use crate::telemetry::Observer;
 
@@ -395,6 +396,12 @@ mod tests {
         type Output = Result<Rendered, Infallible>;
         fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
             Pin::new(&mut self.0).poll(cx)
+        }
+    }
+
+    impl FromCaller for Answered {
+        fn principal(&self) -> Option<&Principal> {
+            None
         }
     }
 

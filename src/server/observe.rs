@@ -15,7 +15,8 @@ use tower::{Layer, Service};
 use super::render::Rendered;
 use super::resolve::Routed;
 use super::watch::{Busy, Watch};
-use crate::policy::Protocol;
+use crate::policy::identity::FromCaller;
+use crate::policy::{Principal, Protocol};
 use crate::protocol::websocket::{Session, Stop};
 use crate::protocol::{Aborted, ReplyBody};
 use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparent};
@@ -121,13 +122,13 @@ pin_project! {
 
 impl<F> Future for ObserveFuture<F>
 where
-    F: Future<Output = Result<Rendered, Infallible>>,
+    F: Future<Output = Result<Rendered, Infallible>> + FromCaller,
 {
     type Output = Result<Response<Observed>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let rendered = match ready!(this.inner.poll(cx)) {
+        let mut this = self.project();
+        let rendered = match ready!(this.inner.as_mut().poll(cx)) {
             Ok(rendered) => rendered,
             Err(never) => match never {},
         };
@@ -135,6 +136,9 @@ where
         let mut response = rendered.response;
         let id = observation.request_id().clone();
         response.headers_mut().insert(REQUEST_ID, id);
+        if let Some(identity) = this.inner.principal().and_then(Principal::identity) {
+            observation.is_by(identity.source.name());
+        }
         observation.answered(response.status().as_u16(), rendered.fault.as_ref());
         if let Some(session) = response.body_mut().take_session() {
             tokio::spawn(attend(session, observation, this.client.take()));

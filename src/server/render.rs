@@ -13,7 +13,8 @@ use tower::{Layer, Service};
 
 use super::resolve::{Detected, Routed};
 use crate::fault::{Fault, Kind};
-use crate::policy::{Method, Protocol};
+use crate::policy::identity::FromCaller;
+use crate::policy::{Method, Principal, Protocol};
 use crate::protocol::rest::ErrorRenderer;
 use crate::protocol::{Reply, detect, render};
 use crate::telemetry::{Metrics, REQUEST_ID};
@@ -122,6 +123,12 @@ where
                 Rendered { response, fault: Some(fault) }
             }
         }))
+    }
+}
+
+impl<F: FromCaller> FromCaller for RenderFuture<F> {
+    fn principal(&self) -> Option<&Principal> {
+        self.inner.principal()
     }
 }
 

@@ -16,9 +16,10 @@ use tower::{Layer, Service};
 use super::snapshot::{Shown, Snapshot};
 use crate::fault::{Fault, Kind};
 use crate::introspection::Exposes;
-use crate::policy::identity::{Judged, Judging};
+use crate::policy::identity::{FromCaller, Judged, Judging};
 use crate::policy::{
-    Authenticate, Bound, Call, Connect, ConnectForm, Method, Principal, Protocol, Resolved, Way, is_preflight,
+    Authenticate, Bound, Call, Connect, ConnectForm, Method, Principal, Protocol, Resolved, TimeLimit, Way,
+    is_preflight,
 };
 use crate::protocol::{Reply, ReplyBody, unsaid_connect};
 use crate::route::{Captures, Lookup, Selector};
@@ -27,7 +28,7 @@ use crate::transcode::Binding;
 
 /// A future that knows from its beginning which RPC it is about, so that the layers around it can tell whatever becomes
 /// of it, an abandoned call too.
-pub(super) trait Routed {
+pub(super) trait Routed: FromCaller {
     /// None where no RPC was found.
     fn method(&self) -> Option<&Arc<Method>>;
 
@@ -121,8 +122,9 @@ where
                     head,
                     body,
                     principal: Principal::Anonymous,
+                    forward: None,
                     max_body: 0,
-                    deadline: None,
+                    limit: TimeLimit::default(),
                 };
                 ResolveFuture::Called { inner: self.inner.call(call), method, protocol }
             }
@@ -343,7 +345,16 @@ where
     }
 }
 
-impl<F> Routed for ResolveFuture<F> {
+impl<F: FromCaller> FromCaller for ResolveFuture<F> {
+    fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Answered { .. } | Self::Judged { .. } => None,
+            Self::Called { inner, .. } => inner.principal(),
+        }
+    }
+}
+
+impl<F: FromCaller> Routed for ResolveFuture<F> {
     fn method(&self) -> Option<&Arc<Method>> {
         match self {
             Self::Answered { .. } | Self::Judged { .. } => None,
@@ -356,6 +367,15 @@ impl<F> Routed for ResolveFuture<F> {
             Self::Answered { protocol, .. }
             | Self::Judged { protocol, .. }
             | Self::Called { protocol, .. } => Some(*protocol),
+        }
+    }
+}
+
+impl<F: FromCaller, R> FromCaller for Either<F, Ready<R>> {
+    fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Left(inner) => inner.principal(),
+            Self::Right(_) => None,
         }
     }
 }

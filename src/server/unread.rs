@@ -18,7 +18,8 @@ use tower::{Layer, Service};
 use super::render::Rendered;
 use super::resolve::Routed;
 use super::watch::Watch;
-use crate::policy::{Method, Protocol};
+use crate::policy::identity::FromCaller;
+use crate::policy::{Method, Principal, Protocol};
 
 /// Whether the end of a request's body may be missed. In HTTP/2 each request has a stream of its own.
 pub(super) fn may_be_left<B: Body>(request: &Request<B>) -> bool {
@@ -93,6 +94,12 @@ where
             rendered.response.headers_mut().insert(header::CONNECTION, close);
         }
         Poll::Ready(Ok(rendered))
+    }
+}
+
+impl<F: FromCaller> FromCaller for UnreadFuture<F> {
+    fn principal(&self) -> Option<&Principal> {
+        self.inner.principal()
     }
 }
 

@@ -160,6 +160,9 @@ fn text_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     if let Some(upstream) = outcome.upstream {
         push_text(lines, " upstream=", upstream);
     }
+    if let Some(caller) = outcome.caller {
+        push_text(lines, " caller=", caller);
+    }
     if let Some(fault) = outcome.fault {
         push_word(lines, " reason=", fault.reason);
         push_word(lines, " origin=", fault.origin.as_str());
@@ -245,6 +248,9 @@ fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     if let Some(upstream) = outcome.upstream {
         put("upstream", upstream.into());
     }
+    if let Some(caller) = outcome.caller {
+        put("caller", caller.into());
+    }
     if let Some(fault) = outcome.fault {
         put("reason", fault.reason.into());
         put("origin", fault.origin.as_str().into());
@@ -281,6 +287,7 @@ mod tests {
             code: Some(Code::NotFound),
             rpc: Some("a.B/C"),
             upstream: Some("u"),
+            caller: None,
             protocol: "rest",
             fault,
             took: Duration::from_micros(1500),

@@ -25,6 +25,7 @@ pub struct Observation {
     request_id: HeaderValue,
     protocol: &'static str,
     rpc: Option<(Arc<CallStats>, Arc<str>)>,
+    caller: Option<Box<str>>,
     status: u16,
     code: Option<Code>,
     fault: Option<FaultFacts>,
@@ -54,6 +55,8 @@ pub struct Outcome<'a> {
     /// `package.Service/Method`, once it was known.
     pub rpc: Option<&'a str>,
     pub upstream: Option<&'a str>,
+    /// Who vouches for the caller: the name of an issuer, or the kind of another credential.
+    pub caller: Option<&'a str>,
     /// The client's protocol.
     pub protocol: &'static str,
     pub fault: Option<&'a FaultFacts>,
@@ -85,6 +88,7 @@ impl Observation {
             request_id,
             protocol: "",
             rpc: None,
+            caller: None,
             status: 499,
             code: Some(Code::Cancelled),
             fault: None,
@@ -106,6 +110,13 @@ impl Observation {
     /// It is known which RPC the call is, and which upstream serves it.
     pub fn is_of(&mut self, rpc: Arc<CallStats>, upstream: Arc<str>) {
         self.rpc = Some((rpc, upstream));
+    }
+
+    /// It is known who vouches for the caller.
+    pub fn is_by(&mut self, source: &str) {
+        if self.observer.access_log.is_some() {
+            self.caller = Some(source.into());
+        }
     }
 
     /// The call has an answer, though not all of it is sent.
@@ -159,6 +170,7 @@ impl Drop for Observation {
                 code,
                 rpc: self.rpc.as_ref().map(|(stats, _)| stats.rpc()),
                 upstream: self.rpc.as_ref().map(|(_, upstream)| &**upstream),
+                caller: self.caller.as_deref(),
                 protocol: self.protocol,
                 fault: self.fault.as_ref(),
                 took,

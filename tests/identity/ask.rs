@@ -14,8 +14,8 @@ package t;
 import "google/api/annotations.proto";
 message M { string a = 1; }
 service S {
-  rpc Get(M) returns (M) { option (google.api.http) = { get: "/g/{a}" }; }
-  rpc Open(M) returns (M) { option (google.api.http) = { get: "/open/{a}" }; }
+  rpc Get(M) returns (M) { option (google.api.http) = { get: "/g/{a}" }; option idempotency_level = NO_SIDE_EFFECTS; }
+  rpc Open(M) returns (M) { option (google.api.http) = { get: "/open/{a}" }; option idempotency_level = NO_SIDE_EFFECTS; }
   rpc Put(M) returns (M) { option (google.api.http) = { put: "/p/{a}" body: "*" }; }
   rpc Down(M) returns (stream M) { option (google.api.http) = { get: "/down" }; }
   rpc Both(stream M) returns (stream M);

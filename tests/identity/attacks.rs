@@ -44,7 +44,7 @@ fn attacks(mint: &Mint) -> Vec<(&'static str, String, &'static str)> {
     let says = |changes: serde_json::Value| mint.token("ES256", &claims(changes));
     let stranger = Mint::new();
     let rsa = mint.jwk("RS256");
-    let rsa_text = format!("{}{}", rsa["n"].as_str().unwrap(), rsa["e"].as_str().unwrap());
+    let rsa_text = format!("{}{}", rsa["n"].as_str().expect("text"), rsa["e"].as_str().expect("text"));
     let zeros = |size: usize| format!("{good_head}.{good_claims}.{}", base64(vec![0; size]));
     let mut flipped = good_signature.to_owned();
     flipped.replace_range(..1, if flipped.starts_with('A') { "B" } else { "A" });
@@ -52,7 +52,7 @@ fn attacks(mint: &Mint) -> Vec<(&'static str, String, &'static str)> {
         let message = format!("{good_head}.{}", base64(json));
         // Signed, so that nothing but the claims is to blame.
         let signed = mint.sign("ES256", &head, &payload);
-        format!("{message}.{}", signed.rsplit('.').next().unwrap())
+        format!("{message}.{}", signed.rsplit('.').next().expect("a part"))
     };
     vec![
         ("alg none", none("none"), "TOKEN_INVALID"),

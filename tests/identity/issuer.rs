@@ -61,7 +61,7 @@ impl Issuer {
 
     /// From now on this is at `path`.
     pub fn tell(&self, path: &str, document: &Value) {
-        self.shared.documents.lock().unwrap().insert(path.to_owned(), document.to_string());
+        self.shared.documents.lock().expect("no panics").insert(path.to_owned(), document.to_string());
     }
 
     /// Whoever connects is turned away, or not any more.
@@ -71,7 +71,7 @@ impl Issuer {
 
     /// How long it thinks about each answer.
     pub fn pause(&self, pause: Duration) {
-        *self.shared.pause.lock().unwrap() = pause;
+        *self.shared.pause.lock().expect("no panics") = pause;
     }
 
     /// How often it was asked, up or down.
@@ -101,12 +101,12 @@ fn talk(mut stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     if shared.down.load(Ordering::SeqCst) {
         return Ok(());
     }
-    let pause = *shared.pause.lock().unwrap();
+    let pause = *shared.pause.lock().expect("no panics");
     std::thread::sleep(pause);
     let head = String::from_utf8(head).expect("text");
     assert!(head.to_ascii_lowercase().contains("\r\nhost: 127.0.0.1"), "{head}");
     let path = head.split(' ').nth(1).expect("a path");
-    let document = shared.documents.lock().unwrap().get(path).cloned();
+    let document = shared.documents.lock().expect("no panics").get(path).cloned();
     match document {
         Some(document) => write!(
             stream,

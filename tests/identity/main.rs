@@ -5,9 +5,12 @@ mod support;
 
 mod ask;
 mod attacks;
+mod documented;
 mod issuer;
 mod mint;
+mod onward;
 mod place;
 mod rotation;
 mod settings;
+mod streams;
 mod unnamed;

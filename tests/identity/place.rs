@@ -1,5 +1,8 @@
 //! A gateway whose callers show tokens of a [`Mint`].
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use crate::ask::PROTO;
 use crate::mint::{AUDIENCE, ISSUER, Mint};
 use crate::support::{Answer, Backend, Choices, Gateway, Reply, Schema, get, http1};
@@ -22,6 +25,22 @@ pub struct Wants<'a> {
     pub rules: &'a str,
 }
 
+impl Wants<'_> {
+    /// The configuration; the keys of `mint` are put into a file.
+    pub fn yaml(&self, schema: &Schema, mint: &Mint, backend: SocketAddr) -> String {
+        schema.write("keys.json", &mint.key_set(&ALGORITHMS).to_string());
+        let Wants { listener, iss, keys, issuer, identity, rules } = self;
+        let iss = if iss.is_empty() { ISSUER } else { iss };
+        let keys = if keys.is_empty() { "jwks: keys.json" } else { keys };
+        let more = format!(
+            "identity: {{ issuers: {{ main: {{ issuer: '{iss}', audiences: [{AUDIENCE}], {keys}, {issuer} }} }}, {identity} }}\n\
+             admin: {{ address: '127.0.0.1:0' }}\n{}",
+            if rules.is_empty() { String::new() } else { format!("rules: {{ {rules} }}") }
+        );
+        Choices { listener, more: &more, ..Choices::default() }.yaml(schema, backend)
+    }
+}
+
 pub struct Place {
     // In the order in which they are dropped.
     pub gateway: Gateway,
@@ -37,19 +56,19 @@ impl Place {
 
     pub fn of(mint: Mint, wants: Wants<'_>) -> Self {
         let schema = Schema::new(PROTO);
-        schema.write("keys.json", &mint.key_set(&ALGORITHMS).to_string());
         let backend = Backend::start(&schema, Answer::Echo);
-        let Wants { listener, iss, keys, issuer, identity, rules } = wants;
-        let iss = if iss.is_empty() { ISSUER } else { iss };
-        let keys = if keys.is_empty() { "jwks: keys.json" } else { keys };
-        let more = format!(
-            "identity: {{ issuers: {{ main: {{ issuer: '{iss}', audiences: [{AUDIENCE}], {keys}, {issuer} }} }}, {identity} }}\n\
-             admin: {{ address: '127.0.0.1:0' }}\n{}",
-            if rules.is_empty() { String::new() } else { format!("rules: {{ {rules} }}") }
-        );
-        let choices = Choices { listener, more: &more, ..Choices::default() };
-        let gateway = Gateway::start(&choices.yaml(&schema, backend.address), schema.folder());
-        Self { gateway, backend, schema, mint }
+        let yaml = wants.yaml(&schema, &mint, backend.address);
+        Self { gateway: Gateway::start(&yaml, schema.folder()), backend, schema, mint }
+    }
+
+    /// One whose access log goes to this file.
+    pub fn logging(log: &Path, wants: Wants<'_>) -> Self {
+        let (schema, mint) = (Schema::new(PROTO), Mint::new());
+        let backend = Backend::start(&schema, Answer::Echo);
+        let yaml = wants.yaml(&schema, &mint, backend.address);
+        let yaml = yaml
+            .replace("access_log: off", &format!("access_log: {{ to: '{}', format: text }}", log.display()));
+        Self { gateway: Gateway::start(&yaml, schema.folder()), backend, schema, mint }
     }
 
     pub fn get(&self, headers: &[(&str, &str)]) -> Reply {

@@ -1,14 +1,14 @@
-//! The layer that finds out who calls. What it lets in carries its [`Principal`](super::Principal).
+//! The layer that finds out who calls. What it lets in carries its [`Principal`].
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use http::request::Parts;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service, ServiceExt};
 
-use super::{Auth, Authenticator, Judged};
+use super::{Auth, Authenticator, Judged, Principal};
 use crate::fault::Fault;
 use crate::policy::{Call, Cors};
 
@@ -66,24 +66,34 @@ where
         let auth = call.resolved.method.auth.unwrap_or(*default);
         match authenticator.judge(auth, &call.head, cors.as_deref()) {
             Judged::Now(Ok(principal)) => {
-                authenticator.take_out(auth, &mut call.head);
-                call.principal = principal;
-                AuthenticateFuture::Inner { inner: self.inner.call(call) }
+                authenticator.admit(auth, principal, &mut call);
+                let principal = call.principal.clone();
+                AuthenticateFuture::Inner { inner: self.inner.call(call), principal }
             }
             Judged::Now(Err(fault)) => AuthenticateFuture::Refused { fault: Some(fault) },
             Judged::Later(judging) => {
                 let (inner, authenticator) = (self.inner.clone(), Arc::clone(authenticator));
+                let known = Arc::new(OnceLock::new());
+                let tell = Arc::clone(&known);
                 // Boxed, since it is rare and would make every call's future larger.
                 AuthenticateFuture::Waiting {
+                    known,
                     whole: Box::pin(async move {
-                        call.principal = judging.await?;
-                        authenticator.take_out(auth, &mut call.head);
+                        let principal = judging.await?;
+                        let _ = tell.set(principal.clone());
+                        authenticator.admit(auth, principal, &mut call);
                         inner.oneshot(call).await
                     }),
                 }
             }
         }
     }
+}
+
+/// A future that tells who its call is from, for whoever logs it.
+pub trait FromCaller {
+    /// None as long as nobody knows.
+    fn principal(&self) -> Option<&Principal>;
 }
 
 /// A call that waits for its principal, and then all of the rest.
@@ -93,8 +103,8 @@ pin_project! {
     #[project = AuthenticateProjection]
     pub enum AuthenticateFuture<F, T> {
         Refused { fault: Option<Fault> },
-        Inner { #[pin] inner: F },
-        Waiting { whole: Whole<T> },
+        Inner { #[pin] inner: F, principal: Principal },
+        Waiting { whole: Whole<T>, known: Arc<OnceLock<Principal>> },
     }
 }
 
@@ -110,8 +120,18 @@ where
                 Some(fault) => Poll::Ready(Err(fault)),
                 None => Poll::Pending,
             },
-            AuthenticateProjection::Inner { inner } => inner.poll(cx),
-            AuthenticateProjection::Waiting { whole } => whole.as_mut().poll(cx),
+            AuthenticateProjection::Inner { inner, .. } => inner.poll(cx),
+            AuthenticateProjection::Waiting { whole, .. } => whole.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<F, T> FromCaller for AuthenticateFuture<F, T> {
+    fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Refused { .. } => None,
+            Self::Inner { principal, .. } => Some(principal),
+            Self::Waiting { known, .. } => known.get(),
         }
     }
 }

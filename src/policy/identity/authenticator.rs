@@ -2,23 +2,29 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
+use tokio::time::Instant;
 
 use super::credentials::{self, Shown};
 use super::jwt::{Checked, Jwt, Refusal, Refused};
-use super::{Auth, Identity, IdentitySettings, Principal};
+use super::{Auth, ExpiredStreams, Forward, Identity, IdentitySettings, Principal};
 use crate::fault::{Fault, Kind};
-use crate::policy::Cors;
+use crate::policy::{Call, Cors};
 use crate::problem::Problem;
 use crate::telemetry::{Metrics, TokenCounters};
+
+/// To those whose token is no good.
+const REFUSED: &str = "Bearer realm=\"transom\", error=\"invalid_token\"";
 
 /// All that vouches for callers. One for the process: what it learns holds on every worker.
 #[derive(Debug)]
 pub struct Authenticator {
     settings: IdentitySettings,
     jwt: Jwt,
+    forward: Option<Arc<Forward>>,
     metrics: Arc<Metrics>,
     /// By the names of issuers; the last is for tokens that name none that is trusted.
     counters: Vec<(Arc<str>, TokenCounters)>,
@@ -44,7 +50,13 @@ impl Authenticator {
             let counters = metrics.identity().tokens(&name, &Refusal::REASONS);
             (name, counters)
         });
-        Ok(Self { settings: settings.clone(), counters: counters.collect(), jwt, metrics })
+        Ok(Self {
+            settings: settings.clone(),
+            counters: counters.collect(),
+            forward: Forward::new(&settings.forward).map(Arc::new),
+            jwt,
+            metrics,
+        })
     }
 
     /// Whether [`Authenticator::keep_fresh`] has anything to do.
@@ -92,8 +104,24 @@ impl Authenticator {
         }
     }
 
+    /// Makes a call one of `principal`'s.
+    pub fn admit<B>(&self, auth: Auth, principal: Principal, call: &mut Call<B>) {
+        self.take_out(auth, &mut call.head);
+        let ends = match self.settings.tokens.expired_streams {
+            ExpiredStreams::End => !call.resolved.method.is_unary(),
+            ExpiredStreams::Keep => false,
+        };
+        let expires = principal.identity().filter(|_| ends).and_then(|identity| identity.expires);
+        call.limit.expiry = expires.and_then(|expires| {
+            let left = expires.duration_since(SystemTime::now()).unwrap_or_default();
+            Instant::now().checked_add(left)
+        });
+        call.forward.clone_from(&self.forward);
+        call.principal = principal;
+    }
+
     /// Takes out of a head that was let in what no backend is to see.
-    pub fn take_out(&self, auth: Auth, head: &mut Parts) {
+    fn take_out(&self, auth: Auth, head: &mut Parts) {
         let IdentitySettings { tokens, forward, .. } = &self.settings;
         if let Some(name) = &tokens.query {
             credentials::take_parameter(&mut head.uri, name);
@@ -139,9 +167,7 @@ impl Authenticator {
             | Refusal::Expired
             | Refusal::Invalid(_)
             | Refusal::IssuerUnknown
-            | Refusal::KeyUnknown => {
-                challenged(reason, why.message(), "Bearer realm=\"transom\", error=\"invalid_token\"")
-            }
+            | Refusal::KeyUnknown => challenged(reason, why.message(), REFUSED),
         };
         fault.because(cause)
     }
@@ -149,6 +175,12 @@ impl Authenticator {
     fn counters(&self, issuer: &str) -> Option<&TokenCounters> {
         self.counters.iter().find(|(name, _)| **name == *issuer).map(|(_, counters)| counters)
     }
+}
+
+/// What a call becomes whose credential expires while it goes on.
+pub(in crate::policy) fn credential_expired() -> Fault {
+    let why = Refusal::Expired;
+    challenged(why.reason(), why.message(), REFUSED)
 }
 
 fn missing(message: &'static str) -> Fault {

@@ -213,9 +213,12 @@ mod tests {
         }
     }
 
+    /// Method or target, headers, and what is found.
+    type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], &'c str);
+
     #[test]
     fn where_tokens_are() {
-        let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        let cases: &[Case<'_>] = &[
             ("/", &[("authorization", "Bearer a.b.c")], "a.b.c"),
             ("/", &[("authorization", "bEARER   a.b.c ")], "a.b.c"),
             ("/", &[("authorization", "Bearer")], "TOKEN_MALFORMED"),
@@ -246,7 +249,7 @@ mod tests {
         let own = ("origin", "https://shop.example");
         let app = ("origin", "https://app.example");
         let evil = ("origin", "https://evil.example");
-        let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        let cases: &[Case<'_>] = &[
             ("POST", &[own], "t"),
             ("POST", &[app], "t"),
             ("POST", &[evil], "foreign"),

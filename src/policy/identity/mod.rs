@@ -4,12 +4,15 @@
 mod authenticate;
 mod authenticator;
 mod credentials;
+mod forward;
 mod jwt;
 mod principal;
 mod settings;
 
-pub use authenticate::{Authenticate, AuthenticateFuture};
+pub use authenticate::{Authenticate, AuthenticateFuture, FromCaller};
+pub(super) use authenticator::credential_expired;
 pub use authenticator::{Authenticator, Judged, Judging};
+pub use forward::Forward;
 pub use jwt::{
     Algorithm, IssuerSettings, KeyFile, KeySet, KeySource, KeyUrl, Skipped, TokenType, read_file,
     secret_of_base64, well_known,

@@ -40,7 +40,7 @@ where
     let message = translator.request(&message)?;
     let mut headers = metadata::from_request(std::mem::take(&mut call.head.headers))?;
     metadata::put_call(&mut headers);
-    put_timeout(&mut headers, call.deadline);
+    put_timeout(&mut headers, call.limit.deadline);
     let reply = Cleared::without_rules(admitted)
         .unary_whole(exchange.worker, headers, message, exchange.max_reply)
         .await?;

@@ -62,21 +62,21 @@ impl Exchange {
     {
         let call = admitted.call_mut();
         let method = &call.resolved.method;
-        let (max, deadline, single) = (call.max_body, call.deadline, !method.server_streaming);
+        let (max, limit, single) = (call.max_body, call.limit, !method.server_streaming);
         let patience = (!method.client_streaming).then_some(self.body_patience);
         let request_id = call.head.headers.get(REQUEST_ID).cloned();
         let mut headers = outgoing(std::mem::take(&mut call.head.headers))?;
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        put_timeout(&mut headers, deadline);
+        put_timeout(&mut headers, limit.deadline);
         let (sender, reply) = Cleared::without_rules(admitted).pass(self.worker, headers).await?;
         let forward = Forward::new(body, sender, FrameWalk::new(max, C::FLAGS), patience);
-        let mut pass = Pass::new(forward, reply, carrier, single, self.max_reply, deadline);
+        let mut pass = Pass::new(forward, reply, carrier, single, self.max_reply, limit);
         let head = metadata::into_grpc_response(pass.head().await?);
         let body = match pass.begin().await {
             Begun::Whole(body) => body,
             Begun::Live => {
                 pass.identify(request_id.as_ref().and_then(|id| id.to_str().ok()));
-                in_time(pass, deadline)
+                in_time(pass, limit.at())
             }
         };
         let mut response = Response::new(body);

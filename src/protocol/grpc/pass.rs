@@ -6,12 +6,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use smallvec::SmallVec;
-use tokio::time::Instant;
 
 use super::forward::Forward;
 use super::status::trailers_of;
 use crate::fault::{Fault, Kind};
-use crate::policy::{cancelled_in_time, deadline_passed};
+use crate::policy::TimeLimit;
 use crate::protocol::body::{Aborted, BoxError, LiveBody, ReplyBody};
 use crate::protocol::carrier::{Carrier, Last};
 use crate::protocol::in_time::Expire;
@@ -46,7 +45,7 @@ pub(in crate::protocol) struct Pass<B, C> {
     carrier: C,
     /// Whether there is one message in reply, not any number.
     single: bool,
-    deadline: Option<Instant>,
+    limit: TimeLimit,
     request_id: Option<String>,
     /// What the call fails with, once all data that came before it is handed over.
     failing: Option<Fault>,
@@ -82,7 +81,7 @@ where
         carrier: C,
         single: bool,
         max_reply: usize,
-        deadline: Option<Instant>,
+        limit: TimeLimit,
     ) -> Self {
         Self {
             forward: Some(forward),
@@ -90,7 +89,7 @@ where
             walk: FrameWalk::new(max_reply, C::FLAGS),
             carrier,
             single,
-            deadline,
+            limit,
             request_id: None,
             failing: None,
             fault: None,
@@ -173,7 +172,7 @@ where
     }
 
     fn fail(&mut self, fault: Fault) -> Frame<Bytes> {
-        let mut fault = cancelled_in_time(fault, self.deadline);
+        let mut fault = self.limit.judge(fault);
         // Dropping the reply's side abandons the call, if it isn't over.
         self.reply = None;
         self.forward = None;
@@ -240,7 +239,7 @@ where
     fn expire(&mut self) {
         if self.reply.take().is_some() {
             self.forward = None;
-            self.failing = Some(deadline_passed());
+            self.failing = Some(self.limit.passed());
         }
     }
 }

@@ -6,12 +6,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
-use tokio::time::Instant;
 
 use super::Upload;
 use super::pause::{Pause, Silence};
 use crate::fault::Fault;
-use crate::policy::{cancelled_in_time, deadline_passed};
+use crate::policy::TimeLimit;
 use crate::protocol::body::{Aborted, LiveBody};
 use crate::protocol::in_time::Expire;
 use crate::upstream::Replies;
@@ -58,7 +57,7 @@ pub(in crate::protocol) struct Download<W> {
     /// What the client still sends.
     upload: Option<Upload>,
     writer: W,
-    deadline: Option<Instant>,
+    limit: TimeLimit,
     silence: Option<Silence>,
     /// What the call fails with next.
     failing: Option<Fault>,
@@ -89,13 +88,13 @@ impl<W: Writer> Download<W> {
         replies: Replies,
         upload: Option<Upload>,
         writer: W,
-        deadline: Option<Instant>,
+        limit: TimeLimit,
     ) -> Self {
         Self {
             replies: Some(replies),
             upload,
             writer,
-            deadline,
+            limit,
             silence: None,
             failing: None,
             fault: None,
@@ -180,7 +179,7 @@ impl<W: Writer> Download<W> {
     }
 
     fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let mut fault = cancelled_in_time(fault, self.deadline);
+        let mut fault = self.limit.judge(fault);
         // Dropping the reply's side abandons the call, if it isn't over.
         self.replies = None;
         self.upload = None;
@@ -249,7 +248,7 @@ impl<W: Writer> Expire for Download<W> {
     fn expire(&mut self) {
         if self.replies.take().is_some() {
             self.upload = None;
-            self.failing = Some(deadline_passed());
+            self.failing = Some(self.limit.passed());
         }
     }
 }

@@ -81,7 +81,7 @@ impl Exchange {
         C: Carrier + 'static,
     {
         let call = admitted.call_mut();
-        let (method, deadline) = (Arc::clone(&call.resolved.method), call.deadline);
+        let (method, limit) = (Arc::clone(&call.resolved.method), call.limit);
         let request_id = call.head.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
         let Terms { codec, carrier, codings, encoding, content_type, head } = terms;
         let (flags, max) = (codings.flags(), call.max_body);
@@ -95,7 +95,7 @@ impl Exchange {
             let (flags, message) = source.only().await?;
             Some(translator.request(&codings.unpack(flags, message, max)?)?)
         };
-        let headers = outgoing(std::mem::take(&mut call.head.headers), deadline);
+        let headers = outgoing(std::mem::take(&mut call.head.headers), limit.deadline);
         let mut writer =
             Framed { translator: translator.clone(), carrier, codings: codings.clone(), request_id };
         let cleared = Cleared::without_rules(admitted);
@@ -123,7 +123,7 @@ impl Exchange {
                 };
                 if method.server_streaming {
                     let metadata = alongside(&mut upload, replies.head()).await?;
-                    let body = in_time(Download::new(replies, upload, writer, deadline), deadline);
+                    let body = in_time(Download::new(replies, upload, writer, limit), limit.at());
                     return Ok(answer(head(metadata), body));
                 }
                 alongside(&mut upload, replies.only()).await?

@@ -95,8 +95,8 @@ impl Exchange {
 
         let wants_trailers = accepts_trailers(&call.head.headers);
         let is_head = call.head.method == HttpMethod::HEAD;
-        let (whole, deadline) = (self.whole_up_to(&call.head, &bound.binding, &wishes), call.deadline);
-        let headers = outgoing(std::mem::take(&mut call.head.headers), call.deadline)?;
+        let (whole, deadline) = (self.whole_up_to(&call.head, &bound.binding, &wishes), call.limit.deadline);
+        let headers = outgoing(std::mem::take(&mut call.head.headers), call.limit.deadline)?;
         let reply = Cleared::without_rules(admitted)
             .unary(self.worker, headers, message, self.settings.max_reply, whole)
             .await?;

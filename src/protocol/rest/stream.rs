@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method as HttpMethod, Response};
 use http_body::Body;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::answer::{self, accepts_trailers, outgoing, wished_status};
 use super::exchange::Exchange;
@@ -15,7 +15,7 @@ use super::media;
 use super::upload::{Source, send_all};
 use super::writer::{Shape, StreamWriter};
 use crate::fault::Fault;
-use crate::policy::{Admitted, Bound, Cleared, Method};
+use crate::policy::{Admitted, Bound, Cleared, Method, TimeLimit};
 use crate::protocol::body::{BoxError, ReplyBody};
 use crate::protocol::compression::{Allowance, Unpacked};
 use crate::protocol::in_time::in_time;
@@ -42,7 +42,7 @@ struct Wants {
     is_head: bool,
     form: StreamForm,
     request_id: Option<String>,
-    deadline: Option<Instant>,
+    limit: TimeLimit,
 }
 
 /// What is sent to the backend.
@@ -79,7 +79,7 @@ where
         is_head: call.head.method == HttpMethod::HEAD,
         form: StreamForm::negotiate(&call.head.headers, exchange.settings.streams.form),
         request_id: call.head.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
-        deadline: call.deadline,
+        limit: call.limit,
     };
     let (request, wishes) = if method.client_streaming {
         if !binding.raw_request {
@@ -102,7 +102,7 @@ where
         (Request::Whole(built.message), built.wishes)
     };
 
-    let headers = outgoing(std::mem::take(&mut call.head.headers), call.deadline)?;
+    let headers = outgoing(std::mem::take(&mut call.head.headers), call.limit.deadline)?;
     let (mut sender, replies) = Cleared::without_rules(admitted)
         .stream(exchange.worker, headers, exchange.settings.max_reply)
         .await?;
@@ -147,13 +147,13 @@ impl Started {
         if self.wants.is_head || answer::is_bodiless(status) {
             return Ok(answer::without_body(status, headers));
         }
-        let deadline = self.wants.deadline;
+        let limit = self.wants.limit;
         let mut download = self.download(shape);
         if let Some(first) = first {
             // A first message that can't be read is a failure at once, too.
             download.write(first)?;
         }
-        Ok(answer::with_head(status, headers, in_time(download, deadline)))
+        Ok(answer::with_head(status, headers, in_time(download, limit.at())))
     }
 
     fn shape(&self, first: Option<&Bytes>) -> Result<(Shape, HeaderValue), Fault> {
@@ -188,7 +188,7 @@ impl Started {
             wants_trailers: self.wants.trailers,
         };
         let silence = writer.heartbeat().map(|_| Silence::new(longest));
-        let mut download = Download::new(self.replies, self.upload, writer, self.wants.deadline);
+        let mut download = Download::new(self.replies, self.upload, writer, self.wants.limit);
         download.break_silence(silence);
         download
     }

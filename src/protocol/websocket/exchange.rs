@@ -53,12 +53,12 @@ impl Exchange {
         let ready = first_of_url(&self.rest.settings, &method.input, &bound, &uri)?;
         let request_id =
             call.head.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let (max, deadline) = (call.max_body, call.deadline);
+        let (max, limit) = (call.max_body, call.limit);
         let mut headers = std::mem::take(&mut call.head.headers);
         for name in &HANDSHAKE {
             headers.remove(name);
         }
-        let headers = rest::outgoing(headers, deadline)?;
+        let headers = rest::outgoing(headers, limit.deadline)?;
         let (sender, replies) = Cleared::without_rules(admitted)
             .stream(self.rest.worker, headers, self.rest.settings.max_reply)
             .await?;
@@ -73,7 +73,7 @@ impl Exchange {
             sender,
             replies,
             max,
-            deadline,
+            limit,
             request_id,
         };
         *reply.body_mut() = ReplyBody::session(Box::new(move |stop| Box::pin(running.run(upgrade, stop))));

@@ -21,7 +21,7 @@ use super::clock::{Clock, Silent};
 use super::end::End;
 use super::{Stop, WebSocketSettings};
 use crate::fault::{Fault, Kind};
-use crate::policy::{Bound, Method, cancelled_in_time, deadline_passed};
+use crate::policy::{Bound, Method, TimeLimit};
 use crate::protocol::rest;
 use crate::transcode::{Input, Maker, Url, Wishes, write_reply};
 use crate::upstream::{Closed, Replies, Sender, broken};
@@ -50,7 +50,7 @@ pub(super) struct Running {
     pub replies: Replies,
     /// The largest message of the client's, in bytes.
     pub max: usize,
-    pub deadline: Option<Instant>,
+    pub limit: TimeLimit,
     pub request_id: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Running {
             sender,
             replies,
             max,
-            deadline,
+            limit,
             request_id,
         } = self;
         let clock = Clock::new();
@@ -113,7 +113,7 @@ impl Running {
                 () = stop => Outcome::Stopping,
                 result = download.run(method.server_streaming) => result.unwrap_or_else(Outcome::Failed),
                 outcome = upload.run(ready, stream) => outcome,
-                () = until(deadline) => Outcome::Failed(deadline_passed()),
+                () = until(limit.at()) => Outcome::Failed(limit.passed()),
                 silent = clock.silence(&settings) => match silent {
                     Silent::Gone => Outcome::Left,
                     Silent::Idle => Outcome::Failed(Fault::new(
@@ -129,7 +129,7 @@ impl Running {
             Outcome::Left => return gone(),
             Outcome::Ok(trailers) => (End::ok(head, trailers), None),
             Outcome::Failed(fault) => {
-                let mut fault = cancelled_in_time(fault, deadline);
+                let mut fault = limit.judge(fault);
                 (End::failed(&mut fault, head, &rest.errors, request_id.as_deref(), schema), Some(fault))
             }
             Outcome::Broken(code, mut fault) => {

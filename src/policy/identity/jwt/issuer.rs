@@ -111,9 +111,8 @@ pub(in crate::policy::identity) struct Issuer {
 
 impl Issuer {
     pub(super) fn new(settings: &IssuerSettings) -> Result<Self, Problem> {
-        let mut validation = Validation::default();
-        validation.leeway = settings.leeway.as_secs();
-        validation.validate_nbf = true;
+        let mut validation =
+            Validation { leeway: settings.leeway.as_secs(), validate_nbf: true, ..Validation::default() };
         validation.set_issuer(&[&settings.issuer]);
         match &settings.audiences {
             Some(audiences) => {
