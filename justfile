@@ -16,6 +16,10 @@ lint:
 test:
     cargo test
 
+# The clients of others that tests call the gateway with; without them those tests are skipped
+clients:
+    tests/clients/install
+
 # The official conformance suite of protobuf, on the codec and through a gateway; fetches it the first time
 conformance:
     tests/conformance/run

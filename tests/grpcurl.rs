@@ -5,6 +5,7 @@
 mod backend;
 mod support;
 
+use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use backend::Backend;
 use serde_json::{Deserializer, Value, json};
-use support::Gateway;
+use support::{Authority, Gateway, metric};
 
 /// Where grpcurl is: in the `PATH`, or where `go install` puts it.
 fn grpcurl() -> Option<PathBuf> {
@@ -26,6 +27,8 @@ fn grpcurl() -> Option<PathBuf> {
 struct Client {
     program: PathBuf,
     address: SocketAddr,
+    /// `-plaintext`, or what TLS needs.
+    transport: Vec<String>,
 }
 
 impl Client {
@@ -39,7 +42,8 @@ impl Client {
     /// How it ends, and what it prints to both outputs.
     fn try_run(&self, input: &str, flags: &[&str], words: &[&str]) -> (bool, String, String) {
         let mut child = Command::new(&self.program)
-            .args(["-plaintext", "-max-time", "30"])
+            .args(["-max-time", "30"])
+            .args(&self.transport)
             .args(flags)
             .arg(self.address.to_string())
             .args(words)
@@ -85,10 +89,69 @@ fn talk(program: PathBuf, backend: SocketAddr) {
         descriptors.display()
     );
     let gateway = Gateway::start(&yaml, Path::new(""));
-    let client = Client { program, address: gateway.address };
+    let client = Client { program, address: gateway.address, transport: vec!["-plaintext".to_owned()] };
     lists_and_describes(&client);
     calls(&client);
-    streams(&client);
+    streams(&client, "plain");
+}
+
+#[tokio::test]
+async fn it_shows_a_certificate_over_tls() {
+    let Some(program) = grpcurl() else {
+        assert!(std::env::var_os("CI").is_none(), "grpcurl is missing, and CI must have it");
+        eprintln!("skipped: there is no grpcurl");
+        return;
+    };
+    let backend = Backend::start().await.expect("a free port");
+    let address = backend.address();
+    tokio::task::spawn_blocking(move || talk_over_tls(&program, address)).await.expect("it went well");
+}
+
+fn talk_over_tls(program: &Path, backend: SocketAddr) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (servers, clients) = (Authority::new(), Authority::new());
+    fs::write(file("servers.pem"), &servers.pem).expect("written");
+    fs::write(file("clients.pem"), &clients.pem).expect("written");
+    for (name, signed) in [
+        ("server", servers.sign(&["127.0.0.1"])),
+        ("client", clients.sign(&["client.test"])),
+        ("stranger", servers.sign(&["client.test"])),
+    ] {
+        fs::write(file(&format!("{name}.crt")), signed.cert).expect("written");
+        fs::write(file(&format!("{name}.key")), signed.key).expect("written");
+    }
+    let descriptors = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/bookstore.binpb");
+    let yaml = format!(
+        "listeners:\n  public:\n    address: 127.0.0.1:0\n    \
+           tls: {{ cert: server.crt, key: server.key, client: {{ roots: clients.pem }} }}\n\
+         schema: {{ descriptors: {} }}\n\
+         upstreams: {{ bookstore: {{ endpoints: [http://{backend}] }} }}\n\
+         admin: {{ address: '127.0.0.1:0' }}\n\
+         access_log: off\n",
+        descriptors.display()
+    );
+    let gateway = Gateway::start(&yaml, folder.path());
+    let refused = |gateway: &Gateway| metric(&gateway.metrics(), "transom_tls_handshake_failures_total");
+    let client = |shows: Option<&str>| {
+        let mut transport = vec!["-cacert".to_owned(), file("servers.pem")];
+        if let Some(name) = shows {
+            let (cert, key) = (file(&format!("{name}.crt")), file(&format!("{name}.key")));
+            transport.extend(["-cert".to_owned(), cert, "-key".to_owned(), key]);
+        }
+        Client { program: program.to_owned(), address: gateway.address, transport }
+    };
+    let known = client(Some("client"));
+    lists_and_describes(&known);
+    calls(&known);
+    streams(&known, "tls");
+    for nobody in [None, Some("stranger")] {
+        let before = refused(&gateway);
+        // It tries again for as long as it may, and says no more than that.
+        let (good, out, error) = client(nobody).try_run("", &["-connect-timeout", "2"], &["list"]);
+        assert!(!good && out.is_empty(), "{nobody:?}: {out} {error}");
+        assert!(refused(&gateway) > before, "{nobody:?}: {error}");
+    }
 }
 
 fn lists_and_describes(client: &Client) {
@@ -134,14 +197,15 @@ fn calls(client: &Client) {
     assert_eq!(health, [json!({ "status": "SERVING" })]);
 }
 
-fn streams(client: &Client) {
+/// `new` is a name that the bookstore doesn't have.
+fn streams(client: &Client, new: &str) {
     let down = client.call("bookstore.v1.ReadingRoom/StreamBooks", &[json!({ "parent": "shelves/fiction" })]);
     let titles: Vec<&str> = down.iter().filter_map(|book| book["title"].as_str()).collect();
     assert_eq!(titles, ["Frankenstein", "The Left Hand of Darkness", "Middlemarch", "Moby-Dick"]);
 
     let imported = [
-        json!({ "parent": "shelves/computing", "book": { "title": "One" }, "bookId": "one-of-two" }),
-        json!({ "book": { "title": "Two" }, "bookId": "two-of-two" }),
+        json!({ "parent": "shelves/computing", "book": { "title": "One" }, "bookId": format!("{new}-one") }),
+        json!({ "book": { "title": "Two" }, "bookId": format!("{new}-two") }),
     ];
     let up = client.call("bookstore.v1.ReadingRoom/ImportBooks", &imported);
     assert_eq!(up.len(), 1);

@@ -22,9 +22,11 @@ mod wait;
 
 pub use backend::{Answer, Backend, Seen};
 pub use gateway::{Choices, Gateway, Gauges, Site, metric, problems_of};
+pub use host::{Host, serve};
 pub use http1::{Http1, call, get, post, request};
 pub use http2::{Http2, header_map};
 pub use live::{Behaviour, Came, Led, Live, Stage, text_message};
+pub use raw::{Raw, Trailing};
 pub use reflecting::{Reflecting, Versions};
 pub use reply::Reply;
 pub use schema::Schema;
