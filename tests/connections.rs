@@ -205,23 +205,29 @@ fn a_client_is_told_where_its_connection_ends_with_the_answer() {
 #[test]
 fn what_an_answered_client_still_sends_is_thrown_away() {
     let choices = Choices {
-        listener: "limits: { body: 10B }",
+        listener: "limits: { body: 10B, head: 8KiB }",
         more: "admin: { address: '127.0.0.1:0' }",
         ..Choices::default()
     };
     let site = Site::new(PROTO, choices);
-    for (path, length) in [("/none", "content-length: 1000000"), ("/p", "transfer-encoding: chunked")] {
+    let long = format!("x-long: {}", "x".repeat(9000));
+    let chunk = "b\r\n01234567890\r\n";
+    for head in [
+        format!("POST /none HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n{chunk}"),
+        format!("POST /p HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{chunk}"),
+        // Refused by hyper itself, before there is a request.
+        format!("POST /p HTTP/1.1\r\nhost: x\r\n{long}"),
+        "What is that?\r\n\r\n".to_owned(),
+    ] {
         let mut client = Http1::connect(site.address());
-        client.send(format!("POST {path} HTTP/1.1\r\nhost: x\r\n{length}\r\n\r\n"));
-        client.send("b\r\n01234567890\r\n");
-        assert!(client.reply().status >= 400, "{path}");
-        assert!(client.is_closed(), "{path}: the gateway says no more");
+        client.send(&head);
+        assert!(client.reply().status >= 400, "{head}");
+        assert!(client.is_closed(), "{head}: the gateway says no more");
         for _ in 0..20 {
             client.send([b'x'; 1000]);
             std::thread::sleep(Duration::from_millis(1));
         }
         drop(client);
-        // The admin address has a connection of its own while it is asked.
         until("nothing is left of it", || site.gateway.gauges().connections == 0);
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct ClientIo {
     inner: Transport,
     prefix: Bytes,
     watch: Arc<Watch>,
+    /// Whether the end of the connection waits for a client that still sends. HTTP/2 has its own way of ending.
+    pub(super) lingers: bool,
     /// There once our side is closed and the client's is not: when to wait for it no longer.
     lingering: Option<Pin<Box<Sleep>>>,
 }
@@ -68,7 +70,7 @@ pub(super) async fn sniff(
         }
     };
     let prefix = Bytes::copy_from_slice(buffer.get(..filled).unwrap_or_default());
-    Ok(Some((opening, ClientIo { inner: stream, prefix, watch, lingering: None })))
+    Ok(Some((opening, ClientIo { inner: stream, prefix, watch, lingers: false, lingering: None })))
 }
 
 /// What it is, once the first bytes tell.
@@ -127,14 +129,14 @@ impl AsyncWrite for ClientIo {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
-    /// Closes our side, and where a request was answered before its end, reads on and throws away until the client closes
+    /// Closes our side, and where a request, or its head, was answered before its end, reads on and throws away until the client closes
     /// its own: a socket that is closed before that is reset by what still comes, and takes with it what the client has
     /// not read yet (RFC 9112, section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
-            if !this.watch.is_unread() {
+            if !(this.lingers && this.watch.is_unread()) {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -199,6 +201,7 @@ mod tests {
             watch.give_up();
         }
         let (_, mut io) = sniff(Transport::Plain(server), watch).await.unwrap().unwrap();
+        io.lingers = true;
         if client_closes {
             client.shutdown().await.unwrap();
         }

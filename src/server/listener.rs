@@ -172,7 +172,7 @@ impl Acceptor {
         let sniffed = timeout_at(deadline, sniff(transport, Arc::clone(watch))).await;
         let sniffed =
             sniffed.map_err(|_| "no request in time".to_owned())?.map_err(|error| error.to_string())?;
-        let Some((opening, io)) = sniffed else { return Ok(None) };
+        let Some((opening, mut io)) = sniffed else { return Ok(None) };
         let version = match (agreed, opening) {
             // What does not keep to it will fail in the terms of what was agreed.
             (Some(version), _) => version,
@@ -185,6 +185,7 @@ impl Acceptor {
             // TLS within TLS is no HTTP either, and HTTP/1 has the words for that.
             (None, Opening::Http1 | Opening::Tls) => Version::Http1,
         };
+        io.lingers = version == Version::Http1;
         Ok(Some(Opened { version, io, certificates }))
     }
 

@@ -39,9 +39,9 @@ impl Watch {
         self.unread.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the client may still send a body that nobody reads.
+    /// Whether the client may still send what nobody reads: the rest of a body, or of a head that is no good.
     pub(super) fn is_unread(&self) -> bool {
-        self.unread.load(Ordering::Relaxed)
+        self.unread.load(Ordering::Relaxed) || self.reading.load(Ordering::Relaxed)
     }
 }
 
