@@ -29,6 +29,16 @@ const PLAIN: &[Exception] = &[
 /// On one with TLS, where ALPN has chosen HTTP/2.
 const SECURE: &[Exception] = &[];
 
+/// On any. h2spec sends a GET whose body is still open, which is answered by its head: where the answer is complete before
+/// the fault comes, its stream was ended by RST_STREAM with NO_ERROR already. So these may fail and may not.
+const RACES: &[Exception] = &[
+    ("http2/6.9", "Sends a WINDOW_UPDATE frame with a flow control window increment of 0 on a stream"),
+    (
+        "http2/6.9.1",
+        "Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream",
+    ),
+];
+
 /// Far more than a machine under load takes to answer.
 const SECONDS: &str = "10";
 
@@ -92,7 +102,10 @@ fn holds(h2spec: &Path, folder: &Path, address: SocketAddr, flags: &[&str], exce
     std::fs::remove_file(&report).expect("it is there");
     let Outcome { cases, failed } = outcome(&text);
     assert_eq!(cases, 146, "{said}");
-    let unexpected = failed.iter().find(|(section, words)| !exceptions.contains(&(section, words)));
+    let known = |(section, words): &(String, String)| {
+        [exceptions, RACES].concat().contains(&(section.as_str(), words.as_str()))
+    };
+    let unexpected = failed.iter().find(|case| !known(case));
     assert_eq!(unexpected, None, "{flags:?}\n{said}");
     for (section, words) in exceptions {
         let case = ((*section).to_owned(), (*words).to_owned());
