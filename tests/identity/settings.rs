@@ -69,6 +69,7 @@ fn what_can_not_be_meant_is_refused() {
         ("identity: { issuers: { a: { audiences: [y] } } }".to_owned(), "the key `issuer` is missing"),
         ("identity: { issuers: { a: { issuer: x, jwks: keys.json } } }".to_owned(), "the key `audiences` is missing"),
         (issuer("jwks: nowhere.json"), "`nowhere.json` can't be used"),
+        (issuer("jwks: ."), "it is no file"),
         (issuer("jwks: none.json"), "it is no key set"),
         (issuer("jwks: rsa.json, algorithms: [ES256]"), "its algorithms are not among those that are allowed"),
         (issuer("jwks: keys.json, algorithms: [HS256]"), "`HS256` is none of"),
