@@ -62,6 +62,7 @@ fn what_can_not_be_meant_is_refused() {
     schema.write("rsa.json", &mint.key_set(&["RS256"]).to_string());
     schema.write("none.json", "{}");
     schema.write("short", "too short");
+    schema.write("long", &"x".repeat(32));
     let issuer =
         |keys: &str| format!("identity: {{ issuers: {{ a: {{ issuer: x, audiences: [y], {keys} }} }} }}");
     let cases = [
@@ -80,6 +81,9 @@ fn what_can_not_be_meant_is_refused() {
         (issuer("secret: { file: short, env: X }"), "in which one place"),
         (issuer("secret: { env: NOBODY_SETS_THIS }"), "the environment has no `NOBODY_SETS_THIS`"),
         (issuer("secret: { file: short }, algorithms: [RS256]"), "`RS256` is none of"),
+        (issuer("jwks: keys.json, ca: keys.json"), "has no certificate in it"),
+        (issuer("secret: { file: long }, refresh: 1s"), "`identity.issuers.a.refresh`: this does nothing"),
+        (issuer("secret: { file: long }, cooldown: 1s"), "`identity.issuers.a.cooldown`: this does nothing"),
         (issuer("leeway: 1s"), "`x/.well-known/openid-configuration` is no URL of keys"),
         (issuer("jwks: keys.json, type: id"), "`id` is none of"),
         (
