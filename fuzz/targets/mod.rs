@@ -13,6 +13,7 @@ mod same;
 mod schema;
 mod selection;
 mod streams;
+mod tokens;
 
 /// One target: any bytes are a fair input.
 pub type Target = fn(&[u8]);
@@ -30,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("selection", selection::selection),
     ("service_config", inputs::service_config),
     ("template", routes::template),
+    ("token", tokens::token),
     ("wire_writer", codec::wire_writer),
 ];
 

@@ -97,10 +97,11 @@ fn issuer(map: &mut Map<'_>, name: String) -> Option<IssuerSettings> {
     let (jwks, secret) = (map.get("jwks"), map.get("secret"));
     let algorithms = map.get("algorithms");
     let folder = map.path("");
-    let roots = match map.value("ca", |text| Ok(Authorities::load(&folder.join(text))?)) {
-        Some(authorities) => Roots::Given(authorities.into_certificates()),
-        None => Roots::System,
-    };
+    let [ca, said_refresh, said_cooldown] = ["ca", "refresh", "cooldown"].map(|name| map.get(name));
+    let authorities =
+        ca.as_ref().and_then(|value| value.parse(|text| Ok(Authorities::load(&folder.join(text))?)));
+    let roots =
+        authorities.map_or(Roots::System, |authorities| Roots::Given(authorities.into_certificates()));
     let mut media_type = TokenType::default();
     map.set("type", &mut media_type, |text| {
         values::choice(
@@ -110,9 +111,8 @@ fn issuer(map: &mut Map<'_>, name: String) -> Option<IssuerSettings> {
     });
     let mut leeway = IssuerSettings::DEFAULT_LEEWAY;
     map.set("leeway", &mut leeway, values::duration_or_zero);
-    let refresh = map.value("refresh", values::duration);
-    let mut cooldown = IssuerSettings::DEFAULT_COOLDOWN;
-    map.set("cooldown", &mut cooldown, values::duration_or_zero);
+    let refresh = said_refresh.as_ref().and_then(|value| value.parse(values::duration));
+    let cooldown = said_cooldown.as_ref().and_then(|value| value.parse(values::duration_or_zero));
     let scope_claim = map.value("scope_claim", values::text);
     let tier_claim = map.value("tier_claim", values::text);
 
@@ -132,6 +132,14 @@ fn issuer(map: &mut Map<'_>, name: String) -> Option<IssuerSettings> {
             (algorithms, discovery(named.as_ref()?, issuer.as_ref()?, roots)?)
         }
     };
+    let idle = match &keys {
+        KeySource::Secret(_) => vec![ca, said_refresh, said_cooldown],
+        KeySource::File(_) => vec![ca],
+        KeySource::Url(_) | KeySource::Discovery(_) => Vec::new(),
+    };
+    for value in idle.into_iter().flatten() {
+        value.wrong("this does nothing where nobody is asked for keys", "leave it out");
+    }
     let usual =
         if matches!(keys, KeySource::File(_)) { FILE_REFRESH } else { IssuerSettings::DEFAULT_REFRESH };
     Some(IssuerSettings {
@@ -143,7 +151,7 @@ fn issuer(map: &mut Map<'_>, name: String) -> Option<IssuerSettings> {
         media_type,
         leeway,
         refresh: refresh.unwrap_or(usual),
-        cooldown,
+        cooldown: cooldown.unwrap_or(IssuerSettings::DEFAULT_COOLDOWN),
         scope_claim,
         tier_claim,
     })

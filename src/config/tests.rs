@@ -231,7 +231,10 @@ const WRONG: &[(&str, &[&str])] = &[
     ("listners: {}", &["unknown key `listners`", "t.yaml:1:1", "^^^^^^^^", "did you mean `listeners`?"]),
     (
         "zzz: 1",
-        &["unknown key `zzz`", "the keys here are `listeners`, `admin`, `schema`, `upstreams`, `rules`"],
+        &[
+            "unknown key `zzz`",
+            "the keys here are `identity`, `listeners`, `admin`, `schema`, `upstreams`, `rules`",
+        ],
     ),
     (
         "workers: 1\nworkers: 2",

@@ -33,7 +33,7 @@ pub enum Kind {
     SlowClient,
     /// The deadline passed.
     Deadline,
-    /// No connection to a backend.
+    /// No connection to a backend, or to an issuer whose keys are needed.
     Unreachable,
     /// The connection to the backend was lost in the middle of the call.
     Lost,

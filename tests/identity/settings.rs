@@ -62,6 +62,7 @@ fn what_can_not_be_meant_is_refused() {
     schema.write("rsa.json", &mint.key_set(&["RS256"]).to_string());
     schema.write("none.json", "{}");
     schema.write("short", "too short");
+    schema.write("long", &"x".repeat(32));
     let issuer =
         |keys: &str| format!("identity: {{ issuers: {{ a: {{ issuer: x, audiences: [y], {keys} }} }} }}");
     let cases = [
@@ -69,6 +70,7 @@ fn what_can_not_be_meant_is_refused() {
         ("identity: { issuers: { a: { audiences: [y] } } }".to_owned(), "the key `issuer` is missing"),
         ("identity: { issuers: { a: { issuer: x, jwks: keys.json } } }".to_owned(), "the key `audiences` is missing"),
         (issuer("jwks: nowhere.json"), "`nowhere.json` can't be used"),
+        (issuer("jwks: ."), "it is no file"),
         (issuer("jwks: none.json"), "it is no key set"),
         (issuer("jwks: rsa.json, algorithms: [ES256]"), "its algorithms are not among those that are allowed"),
         (issuer("jwks: keys.json, algorithms: [HS256]"), "`HS256` is none of"),
@@ -79,6 +81,9 @@ fn what_can_not_be_meant_is_refused() {
         (issuer("secret: { file: short, env: X }"), "in which one place"),
         (issuer("secret: { env: NOBODY_SETS_THIS }"), "the environment has no `NOBODY_SETS_THIS`"),
         (issuer("secret: { file: short }, algorithms: [RS256]"), "`RS256` is none of"),
+        (issuer("jwks: keys.json, ca: keys.json"), "has no certificate in it"),
+        (issuer("secret: { file: long }, refresh: 1s"), "`identity.issuers.a.refresh`: this does nothing"),
+        (issuer("secret: { file: long }, cooldown: 1s"), "`identity.issuers.a.cooldown`: this does nothing"),
         (issuer("leeway: 1s"), "`x/.well-known/openid-configuration` is no URL of keys"),
         (issuer("jwks: keys.json, type: id"), "`id` is none of"),
         (

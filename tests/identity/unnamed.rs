@@ -63,11 +63,28 @@ fn what_there_is_not_looks_like_what_is_closed() {
         ("POST", "/open/x"),
         ("GET", "/%67/x"),
         ("GET", "//g/x"),
+        ("GET", "/g/x/"),
+        ("GET", "/G/x"),
+        ("GET", "/g/%78"),
+        ("GET", "/g//x"),
+        ("GET", "/./g/x"),
         ("GET", "/g/../g/x"),
     ] {
         assert_eq!(seen(call(at, method, path, &[], b"")), closed, "{method} {path}");
     }
     assert_eq!(site.backend.count(), 0);
+}
+
+#[test]
+fn whoever_may_look_is_told_what_there_is_not() {
+    let site = site();
+    let bearer = format!("Bearer {}", site.mint.good());
+    for speaks in Speaks::ALL {
+        let reply = ask(site.gateway.address, speaks, "Nothing", "/nothing", &[("authorization", &bearer)]);
+        assert_eq!(reason(&reply).as_deref(), Some("NO_ROUTE"), "{speaks:?} {reply:?}");
+    }
+    let wrong = call(site.gateway.address, "POST", "/g/x", &[("authorization", &bearer)], b"");
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD")));
 }
 
 #[test]

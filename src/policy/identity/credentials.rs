@@ -93,7 +93,9 @@ fn in_query<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, Refu
 
 /// The pairs of all cookies (RFC 6265, section 4.2.1).
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    // Other cookies may hold what is no ASCII.
+    let values = headers.get_all(header::COOKIE).iter();
+    let values = values.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
     values.flat_map(|value| value.split(';')).map(|pair| pair.trim_matches([' ', '\t']))
 }
 
@@ -153,7 +155,7 @@ pub(super) fn take_cookie(headers: &mut HeaderMap, name: &str) {
     }
     let left: Vec<&str> = cookies(headers).filter(|pair| cookie_value(pair, name).is_none()).collect();
     // Parts of values are values.
-    let left = HeaderValue::from_str(&left.join("; ")).ok().filter(|left| !left.is_empty());
+    let left = HeaderValue::from_bytes(left.join("; ").as_bytes()).ok().filter(|left| !left.is_empty());
     match left {
         Some(left) => drop(headers.insert(header::COOKIE, left)),
         None => drop(headers.remove(header::COOKIE)),
@@ -290,6 +292,10 @@ mod tests {
         let mut parts = head("GET", "/", &[("cookie", "session=t"), ("cookie", "a=b; session=u;c=d")]);
         take_cookie(&mut parts.headers, "session");
         assert_eq!(parts.headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=b; c=d"]);
+        let mut parts = head("GET", "/", &[]);
+        parts.headers.insert("cookie", HeaderValue::from_bytes("session=t; a=ä".as_bytes()).unwrap());
+        take_cookie(&mut parts.headers, "session");
+        assert_eq!(parts.headers["cookie"].as_bytes(), "a=ä".as_bytes());
         let mut parts = head("GET", "/", &[("cookie", "session=t")]);
         take_cookie(&mut parts.headers, "session");
         assert!(parts.headers.is_empty());

@@ -1,7 +1,7 @@
 //! Keeps the keys of issuers as they are there: again and again, and once more when a token names a key that isn't known.
 //! What an issuer said last counts for as long as it says nothing else.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,12 @@ const MAX_BYTES: u64 = 1 << 20;
 /// # Errors
 /// Why there are none.
 pub fn read_file(path: &Path) -> Result<Bytes, String> {
+    // Opening what is no file may wait for ever.
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err("it is no file".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    }
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     match read {
