@@ -92,7 +92,7 @@ impl Authenticator {
                     }))
                 }
             },
-            (Auth::Required, Shown::Nothing) => Judged::Now(Err(missing("this needs a token"))),
+            (Auth::Required, Shown::Nothing) => Judged::Now(Err(self.missing())),
             (Auth::Required, Shown::ForeignCookie) => {
                 let message =
                     "this needs a token; the cookie does not count, by the request's origin or content type";
@@ -102,6 +102,12 @@ impl Authenticator {
                 Judged::Now(Ok(Principal::Anonymous))
             }
         }
+    }
+
+    /// What callers are told that show nothing where something is needed.
+    #[must_use]
+    pub fn missing(&self) -> Fault {
+        missing("this needs a token")
     }
 
     /// Makes a call one of `principal`'s.
