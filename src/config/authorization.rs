@@ -1,5 +1,6 @@
 //! The keys `scopes`, `claims`, `deny` and `fields` of rules: what a caller has to be, and what it may ask for.
 
+use super::identity::list;
 use super::reader::{Map, Value};
 use super::values::{self, Wrong};
 use crate::policy::{
@@ -30,18 +31,8 @@ fn is_none(value: &Value<'_>) -> bool {
 }
 
 /// What a key says; none of it for `none`.
-fn unless_none<'r, T>(
-    value: &Value<'r>,
-    read: impl FnOnce(&Value<'r>) -> Option<T>,
-) -> Option<Option<T>> {
+fn unless_none<'r, T>(value: &Value<'r>, read: impl FnOnce(&Value<'r>) -> Option<T>) -> Option<Option<T>> {
     if is_none(value) { Some(None) } else { read(value).map(Some) }
-}
-
-/// A list of good items that isn't empty.
-fn list<T>(value: &Value<'_>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<Vec<T>> {
-    let items = value.items();
-    let good: Vec<T> = items.iter().filter_map(|item| item.parse(&parse)).collect();
-    (good.len() == items.len() && !good.is_empty()).then_some(good)
 }
 
 /// A list of those that are all needed, or `{ all: […], any: […] }`.
@@ -84,8 +75,9 @@ fn claim_sets(value: &Value<'_>) -> Option<ClaimSets> {
 
 fn claim_set(value: &Value<'_>) -> Option<Vec<ClaimRule>> {
     let entries = value.entries(|text| {
-        ClaimPath::parse(text)
-            .ok_or_else(|| Wrong::new(format!("`{text}` is no claim")).help("write a name, or `/outer/inner`"))
+        ClaimPath::parse(text).ok_or_else(|| {
+            Wrong::new(format!("`{text}` is no claim")).help("write a name, or `/outer/inner`")
+        })
     });
     let count = entries.len();
     let mut rules = Vec::new();

@@ -197,8 +197,7 @@ mod tests {
                 assert_eq!(has_challenge, want == "SCOPE_MISSING" && is_jwt, "{principal:?}");
             }
         }
-        let closed =
-            Authorization { deny: Some(("r".into(), Deny::Everybody)), ..Authorization::default() };
+        let closed = Authorization { deny: Some(("r".into(), Deny::Everybody)), ..Authorization::default() };
         let fault = closed.check(&Principal::Anonymous, missing).unwrap_err();
         assert_eq!((fault.reason(), fault.rule().map(|rule| &**rule)), ("DENIED", Some("r")));
     }

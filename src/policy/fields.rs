@@ -102,9 +102,7 @@ fn is_value(comparable: Comparable, text: &str) -> bool {
 }
 
 fn is_allowed(test: &FieldTest, value: &[u8], caller: Option<&Identity>) -> bool {
-    let is = |template: &Template| {
-        template.fill(caller, false).is_some_and(|text| text.as_bytes() == value)
-    };
+    let is = |template: &Template| template.fill(caller, false).is_some_and(|text| text.as_bytes() == value);
     match test {
         FieldTest::Equals(template) => is(template),
         FieldTest::OneOf(templates) => templates.iter().any(is),

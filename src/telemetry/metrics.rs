@@ -199,7 +199,11 @@ impl Metrics {
     pub fn encode(self: &Arc<Self>) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("transom");
         registry.register("faults", "Failed calls by reason and by who is to blame", self.faults.clone());
-        registry.register("refusals", "Calls that a rule refused, by rule and reason", self.decisions.clone());
+        registry.register(
+            "refusals",
+            "Calls that a rule refused, by rule and reason",
+            self.decisions.clone(),
+        );
         registry.register("connections", "Client connections that are open", self.connections.clone());
         registry.register(
             "requests",

@@ -86,18 +86,7 @@ impl Running {
         let socket = Socket::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         let (mut sink, mut stream) = socket.split();
 
-        let Self {
-            rest,
-            settings,
-            method,
-            bound,
-            uri,
-            wishes,
-            opening,
-            max,
-            limit,
-            request_id,
-        } = self;
+        let Self { rest, settings, method, bound, uri, wishes, opening, max, limit, request_id } = self;
         let clock = Clock::new();
         let maker = Maker { plan: &method.input, binding: &bound.binding, rules: &rest.settings.request };
         let url = Url { path: uri.path(), captures: &bound.captures, query: uri.query() };
