@@ -1,10 +1,11 @@
-//! The command line: `transom serve`, `transom check`, `transom routes`.
+//! The command line: `transom serve`, `transom check`, `transom routes`, `transom key new`.
 //!
 //! Before the way of any request. Each command turns its flags into the same settings that a configuration file gives,
 //! prints every problem that there is, and ends with 0 (all is well), 1 (problems in what it was given) or 2 (wrong usage).
 
 pub mod check;
 pub mod flags;
+pub mod key;
 pub mod report;
 pub mod routes;
 pub mod serve;
@@ -12,6 +13,7 @@ pub mod serve;
 use clap::{Parser, Subcommand};
 
 use flags::{GatewayFlags, RoutesFlags};
+use key::KeyCommand;
 
 /// A gRPC-first API gateway: REST and JSON clients reach gRPC backends, by the HTTP rules in their descriptors.
 #[derive(Debug, Parser)]
@@ -47,6 +49,9 @@ pub enum Command {
     /// That is, which HTTP method and path reaches which RPC. Needs the schema only, no upstream.
     #[command(arg_required_else_help = true, after_help = ROUTES_EXAMPLES)]
     Routes(RoutesFlags),
+    /// Makes API keys
+    #[command(subcommand, arg_required_else_help = true)]
+    Key(KeyCommand),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -104,6 +109,9 @@ mod tests {
             ("routes --descriptors a --upstream http://h:1", false),
             ("serve --descriptors a --upstream http://h:1 --reflect-every 30s", false),
             ("serve --config a.yaml --reflect", false),
+            ("key new --owner a --scopes b,c --tier d --expires 90d", true),
+            ("key new --scopes b", false),
+            ("key", false),
             ("serve", false),
             ("", false),
             ("sevre --config a.yaml", false),

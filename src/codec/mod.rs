@@ -74,6 +74,7 @@ mod declared;
 mod digits;
 mod error;
 mod features;
+mod field_path;
 mod indent;
 mod lexer;
 mod locate;
@@ -102,6 +103,7 @@ mod write_scalar;
 pub(crate) use base64::decode as decode_base64;
 pub use error::{ReadError, ReadErrorKind, TextError, WireError, WireErrorKind};
 pub use features::{Features, FieldFeatures, Presence};
+pub use field_path::{Comparable, FieldPath, FieldPathError};
 pub use indent::indent;
 pub use member_paths::{member_paths, write_mask};
 pub use options::{

@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::api_keys;
 use super::reader::{Map, Value};
 use super::values::{self, Wrong};
 use crate::policy::Auth;
 use crate::policy::identity::{
-    Algorithm, ExpiredStreams, IdentitySettings, IssuerSettings, KeyFile, KeySet, KeySource, KeyUrl,
-    TokenSettings, TokenType, read_file, secret_of_base64, well_known,
+    Algorithm, CertificateName, CertificateSettings, ExpiredStreams, IdentitySettings, IssuerSettings,
+    KeyFile, KeySet, KeySource, KeyUrl, Source, TokenSettings, TokenType, read_file, secret_of_base64,
+    well_known,
 };
 use crate::problem::Problem;
 use crate::protocol::is_reserved_metadata;
+use crate::server::ListenerSettings;
 use crate::tls::Authorities;
 use crate::upstream::Roots;
 
@@ -55,11 +58,13 @@ pub(super) fn auth(text: &str, has_sources: bool) -> Result<Auth, Wrong> {
     }
 }
 
-pub(super) fn read(root: &mut Map<'_>) -> IdentitySettings {
+/// And where certificates are said to tell who calls, if they are.
+pub(super) fn read<'r>(root: &mut Map<'r>) -> (IdentitySettings, Option<Value<'r>>) {
     let mut settings = IdentitySettings::default();
+    let mut mtls = None;
     root.map("identity", |map| {
         let issuers = map.get("issuers");
-        for (name, value) in issuers.map_or_else(Vec::new, |all| all.entries(values::text)) {
+        for (name, value) in issuers.map_or_else(Vec::new, |all| all.entries(issuer_name)) {
             let issuer = value.map(|map| issuer(map, name.unwrap_or_default())).flatten();
             if let Some(issuer) = issuer {
                 if settings.issuers.iter().any(|other| other.issuer == issuer.issuer) {
@@ -71,6 +76,9 @@ pub(super) fn read(root: &mut Map<'_>) -> IdentitySettings {
                 settings.issuers.push(issuer);
             }
         }
+        settings.api_keys = map.get("api_keys").and_then(|value| value.map(api_keys::read).flatten());
+        mtls = map.get("mtls");
+        settings.certificates = mtls.as_ref().and_then(certificates);
         map.map("tokens", |map| tokens(map, &mut settings.tokens));
         if let Some(value) = map.get("forward") {
             settings.forward.claims = forward(&value);
@@ -80,7 +88,41 @@ pub(super) fn read(root: &mut Map<'_>) -> IdentitySettings {
             map.missing("issuers", "say who vouches for callers, as in `issuers: { main: { issuer: https://id.example.com, audiences: [shop] } }`");
         }
     });
-    settings
+    (settings, mtls)
+}
+
+/// Says of `mtls` that no client shows a certificate where no listener asks for one.
+pub(super) fn expect_certificates(mtls: &Value<'_>, listeners: &[ListenerSettings]) {
+    let mut secure = listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    if !secure.any(|tls| tls.client.is_some()) {
+        let help = "let one do so, as in `tls: { …, client: { roots: clients.pem } }`";
+        mtls.wrong("no listener asks clients for certificates", help);
+    }
+}
+
+fn certificates(value: &Value<'_>) -> Option<CertificateSettings> {
+    value.map(|map| {
+        let mut settings = CertificateSettings::default();
+        let kinds = [
+            ("spiffe", CertificateName::Spiffe),
+            ("dns", CertificateName::Dns),
+            ("cn", CertificateName::Common),
+        ];
+        if let Some(value) = map.get("names") {
+            settings.names = list(&value, |text| values::choice(text, &kinds))?;
+        }
+        Some(settings)
+    })?
+}
+
+/// A name that no other source of identities has in logs and metrics.
+fn issuer_name(text: &str) -> Result<String, Wrong> {
+    if [Source::ApiKey, Source::Certificate].iter().any(|source| source.name() == text) {
+        return Err(
+            Wrong::new(format!("`{text}` is what logs call something else")).help("choose another name")
+        );
+    }
+    values::text(text)
 }
 
 fn issuer(map: &mut Map<'_>, name: String) -> Option<IssuerSettings> {
@@ -173,7 +215,7 @@ fn asymmetric(value: Option<&Value<'_>>) -> Option<Vec<Algorithm>> {
 }
 
 /// A list that has no bad item.
-fn list<T>(value: &Value<'_>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<Vec<T>> {
+pub(super) fn list<T>(value: &Value<'_>, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<Vec<T>> {
     let items = value.items();
     let good: Vec<T> = items.iter().filter_map(|item| item.parse(&parse)).collect();
     (good.len() == items.len() && !good.is_empty()).then_some(good)
@@ -292,7 +334,7 @@ fn tokens(map: &mut Map<'_>, tokens: &mut TokenSettings) {
 }
 
 /// A name that needs no encoding, neither as a cookie's nor as a parameter's.
-fn name(text: &str, what: &str) -> Result<String, Wrong> {
+pub(super) fn name(text: &str, what: &str) -> Result<String, Wrong> {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if text.is_empty() || !text.bytes().all(is_fine) {
         return Err(Wrong::new(format!("`{text}` is no name of {what}"))

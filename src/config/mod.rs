@@ -4,6 +4,8 @@
 //! the tree is walked key by key (`reader`, `values`), and one file for each part of the form says which keys there are.
 //! Settings that come out are valid by themselves; what needs the schema is found out when it is compiled.
 
+mod api_keys;
+mod authorization;
 mod compression;
 mod cors;
 mod identity;
@@ -32,6 +34,7 @@ use crate::server::ListenerSettings;
 use crate::telemetry::AccessLogSettings;
 use crate::upstream::UpstreamSettings;
 
+pub use api_keys::{load as api_keys_of, moment};
 pub use listeners::{error_form, free_address};
 pub use process::{access_log_format, access_log_target, workers};
 pub use rules::timeout;
@@ -106,9 +109,12 @@ pub fn parse(text: &str, origin: &Path) -> Result<(Settings, Problems), Problems
 
 /// `None` is only returned beside a reported error.
 fn settings(root: &mut Map<'_>) -> Option<Settings> {
-    let identity = identity::read(root);
+    let (identity, mtls) = identity::read(root);
     let has_sources = identity.has_sources();
     let listeners = listeners::read(root, has_sources);
+    if let Some(mtls) = mtls {
+        identity::expect_certificates(&mtls, &listeners);
+    }
     let admin = process::admin(root, &listeners);
     let schema = schema::find(root);
     let upstreams = upstreams::read(root);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::authorization;
 use super::identity;
 use super::listeners::size;
 use super::reader::Map;
@@ -26,13 +27,14 @@ pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>], has_sources: boo
             rule.excerpt = Some(value.excerpt());
             rule.upstream = upstream.flatten();
             rule.auth = map.value("auth", |text| identity::auth(text, has_sources));
+            authorization::read(map, &mut rule, has_sources);
             rule.timeout = map.value("timeout", timeout);
             rule.max_body = map.value("max_body", size);
             rule
         });
         if value.is_empty_map() {
-            value
-                .wrong("the rule sets nothing", "give it an `upstream`, `auth`, a `timeout` or a `max_body`");
+            let help = "give it an `upstream`, `auth`, `scopes`, `claims`, `deny`, `fields`, a `timeout` or a `max_body`";
+            value.wrong("the rule sets nothing", help);
         }
         rules.extend(rule.filter(|_| selector.is_some()));
     }

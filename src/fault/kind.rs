@@ -25,6 +25,8 @@ pub enum Kind {
     ForeignOrigin,
     /// Nobody knows who calls, or what shows it is no good.
     Unauthenticated,
+    /// It is known who calls, and that they may not.
+    Denied,
     /// The request needs something of its protocol that there isn't.
     Unsupported,
     /// The client did not finish its request.
@@ -59,7 +61,7 @@ impl Kind {
             Self::TooLarge | Self::ReplyTooLarge => Code::ResourceExhausted,
             Self::Incomplete => Code::Cancelled,
             Self::SlowClient | Self::Deadline => Code::DeadlineExceeded,
-            Self::ForeignOrigin => Code::PermissionDenied,
+            Self::ForeignOrigin | Self::Denied => Code::PermissionDenied,
             Self::Unauthenticated => Code::Unauthenticated,
             Self::Unreachable | Self::Lost | Self::Stopping => Code::Unavailable,
             Self::BadReply | Self::Bug => Code::Internal,
@@ -79,6 +81,7 @@ impl Kind {
             | Self::MediaType
             | Self::ForeignOrigin
             | Self::Unauthenticated
+            | Self::Denied
             | Self::Unsupported
             | Self::Incomplete
             | Self::SlowClient
@@ -108,6 +111,7 @@ impl Kind {
             | Self::BadRequest
             | Self::ForeignOrigin
             | Self::Unauthenticated
+            | Self::Denied
             | Self::Stopping
             | Self::Unsupported
             | Self::Deadline
@@ -130,6 +134,7 @@ impl Kind {
             | Self::MediaType
             | Self::ForeignOrigin
             | Self::Unauthenticated
+            | Self::Denied
             | Self::Unsupported
             | Self::Incomplete
             | Self::SlowClient => Origin::Client,

@@ -10,6 +10,7 @@ mod kind;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -66,6 +67,7 @@ struct Inner {
     source: Option<Box<dyn Error + Send + Sync>>,
     allow: Option<String>,
     retry_after: Option<Duration>,
+    rule: Option<Arc<str>>,
     headers: HeaderMap,
     trailers: HeaderMap,
 }
@@ -85,6 +87,7 @@ impl Fault {
             source: None,
             allow: None,
             retry_after: None,
+            rule: None,
             headers: HeaderMap::new(),
             trailers: HeaderMap::new(),
         }))
@@ -144,6 +147,13 @@ impl Fault {
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// Names the rule that decided, for logs and metrics; a client never sees it.
+    #[must_use]
+    pub fn by_rule(mut self, rule: Arc<str>) -> Self {
+        self.0.rule = Some(rule);
         self
     }
 
@@ -216,6 +226,12 @@ impl Fault {
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.0.source.as_deref()
+    }
+
+    /// The rule that decided, for logs and metrics alone.
+    #[must_use]
+    pub fn rule(&self) -> Option<&Arc<str>> {
+        self.0.rule.as_ref()
     }
 
     /// The value of the `Allow` header, where there is one.

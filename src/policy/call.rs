@@ -6,7 +6,9 @@ use std::time::Duration;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use super::authorize::Authorization;
 use super::deadline::TimeLimit;
+use super::fields::FieldRules;
 use super::identity::{Auth, Forward, Principal};
 use crate::codec::Plan;
 use crate::route::Captures;
@@ -28,6 +30,10 @@ pub struct Method {
     pub upstream: Arc<Cluster>,
     /// Whether callers have to say who they are, by the most specific rule that says so; otherwise the listener's.
     pub auth: Option<Auth>,
+    /// What is asked of callers, where anything is.
+    pub authorization: Option<Arc<Authorization>>,
+    /// What fields of the request have to be, where anything is said of them. No method that takes a stream has any.
+    pub fields: Option<Arc<FieldRules>>,
     /// The longest that a unary call may take, by the most specific rule that says so.
     pub timeout: Option<Duration>,
     /// The largest request body, by the most specific rule that says so; otherwise the listener's.

@@ -6,19 +6,25 @@
 //! the way to an upstream.
 
 mod admit;
+mod authorize;
 mod call;
+mod claims;
 mod cors;
 mod deadline;
+mod fields;
 pub mod identity;
 mod settings;
 mod size;
 mod vet;
 
 pub use admit::{Admit, Admitted};
+pub use authorize::{Authorization, Authorize, Deny, Scopes};
 pub use call::{Bound, Call, Codec, Connect, ConnectForm, Method, Protocol, Resolved, Way, WebForm};
+pub use claims::{ClaimPath, ClaimRule, ClaimSets, ClaimTest, Pattern, Template};
 pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, is_own_page, is_preflight};
 pub use deadline::{Deadline, DeadlineFuture, TimeLimit, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
+pub use fields::{FieldRule, FieldRules, FieldTest};
 pub use identity::{Auth, Authenticate, Authenticator, Principal};
 pub use settings::{Defaults, Rule};
 pub use size::{BodySize, BodySizeFuture};

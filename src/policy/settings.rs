@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::authorize::{Deny, Scopes};
+use super::claims::ClaimSets;
+use super::fields::FieldRule;
 use super::identity::Auth;
 use crate::problem::Excerpt;
 use crate::route::Selector;
@@ -16,6 +19,14 @@ pub struct Rule {
     pub upstream: Option<String>,
     /// Whether callers have to say who they are.
     pub auth: Option<Auth>,
+    /// The scopes that callers have to have; none for any.
+    pub scopes: Option<Option<Scopes>>,
+    /// What callers' claims have to say; none for anything.
+    pub claims: Option<Option<ClaimSets>>,
+    /// Whom it is closed to; none for nobody.
+    pub deny: Option<Option<Deny>>,
+    /// What fields of requests have to be; empty for anything.
+    pub fields: Option<Vec<FieldRule>>,
     /// The longest that a unary call may take; [`Rule::NO_TIMEOUT`] for as long as it likes.
     pub timeout: Option<Duration>,
     /// The largest request body, in bytes.
@@ -29,7 +40,18 @@ impl Rule {
     /// One that sets nothing.
     #[must_use]
     pub fn new(selector: Selector) -> Self {
-        Self { selector, excerpt: None, upstream: None, auth: None, timeout: None, max_body: None }
+        Self {
+            selector,
+            excerpt: None,
+            upstream: None,
+            auth: None,
+            scopes: None,
+            claims: None,
+            deny: None,
+            fields: None,
+            timeout: None,
+            max_body: None,
+        }
     }
 }
 

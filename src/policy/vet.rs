@@ -1,4 +1,8 @@
 //! The rules about fields of the first message, and the only way to an upstream.
+//!
+//! A method has one message that rules can be about, or has no such rules. [`Cleared::with_message`] takes that message,
+//! asks the rules about it, and keeps it: what is sent is what was asked about. [`Cleared::unread`] is for calls whose
+//! messages come later, and gives nothing where there are rules.
 
 use std::sync::Arc;
 
@@ -7,38 +11,46 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::admit::Admitted;
-use super::call::Method;
+use super::call::{Call, Method};
 use super::identity::{Forward, Principal};
 use crate::fault::{Fault, Kind};
-use crate::upstream::{Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
+use crate::upstream::{FRAME_HEAD, Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
 
-/// A call whose message may be sent.
-pub struct Cleared {
+/// A call that may be made. `M` is its only message, or nothing where messages come later.
+pub struct Cleared<M = ()> {
     method: Arc<Method>,
     deadline: Option<Instant>,
     principal: Principal,
     forward: Option<Arc<Forward>>,
+    message: M,
 }
 
-impl Cleared {
-    /// Clears a call whose method has no rules about fields. There are no such rules yet, so every call is one.
-    #[must_use]
-    pub fn without_rules<B>(admitted: Admitted<B>) -> Self {
-        let call = admitted.into_call();
-        Self {
-            method: call.resolved.method,
-            deadline: call.limit.deadline,
-            principal: call.principal,
-            forward: call.forward,
-        }
-    }
-
+impl<M> Cleared<M> {
     /// The call as it goes out. Here, where every call comes by, the backend is told who it is from.
     fn outgoing(&self, mut headers: HeaderMap, max_reply: usize) -> Outgoing {
         if let Some(forward) = &self.forward {
             forward.put(&self.principal, &mut headers);
         }
         Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline }
+    }
+
+    fn of<B>(call: Call<B>, message: M) -> Self {
+        let Call { resolved, principal, forward, limit, .. } = call;
+        Self { method: resolved.method, deadline: limit.deadline, principal, forward, message }
+    }
+}
+
+impl Cleared<Bytes> {
+    /// Clears a call with its only message, which is in a frame of gRPC's, uncompressed.
+    ///
+    /// # Errors
+    /// A rule about its fields refuses it, or asks about a message that can't be read.
+    pub fn with_message<B>(admitted: Admitted<B>, frame: Bytes) -> Result<Self, Fault> {
+        let call = admitted.into_call();
+        if let Some(rules) = &call.resolved.method.fields {
+            rules.check(frame.get(FRAME_HEAD..).unwrap_or_default(), &call.principal)?;
+        }
+        Ok(Self::of(call, frame))
     }
 
     /// Calls the method at its upstream. A reply of more than `whole` bytes is given as soon as it is known to be one.
@@ -49,12 +61,11 @@ impl Cleared {
         self,
         worker: usize,
         headers: HeaderMap,
-        message: Bytes,
         max_reply: usize,
         whole: usize,
     ) -> Result<Reply, Fault> {
         let call = self.outgoing(headers, max_reply);
-        self.method.upstream.unary(worker, call, message, whole).await
+        self.method.upstream.unary(worker, call, self.message, whole).await
     }
 
     /// [`Cleared::unary`], whose reply is waited for as a whole.
@@ -65,13 +76,45 @@ impl Cleared {
         self,
         worker: usize,
         headers: HeaderMap,
-        message: Bytes,
         max_reply: usize,
     ) -> Result<UnaryReply, Fault> {
-        match self.unary(worker, headers, message, max_reply, usize::MAX).await? {
+        match self.unary(worker, headers, max_reply, usize::MAX).await? {
             Reply::Whole(reply) => Ok(reply),
             // None is larger than that.
             Reply::Large(_) => Err(Fault::new(Kind::Bug, "INTERNAL", "internal error")),
+        }
+    }
+
+    /// Makes a call that is answered by any number of messages, or by one that is taken as if there were more.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn replies(
+        self,
+        worker: usize,
+        headers: HeaderMap,
+        max_reply: usize,
+    ) -> Result<Replies, Fault> {
+        let call = self.outgoing(headers, max_reply);
+        let (mut sender, replies) = self.method.upstream.stream(worker, call).await?;
+        sender.send_last(self.message);
+        Ok(replies)
+    }
+}
+
+impl Cleared {
+    /// Clears a call whose messages come later.
+    ///
+    /// # Errors
+    /// There are rules about the message, so nothing may be sent that they were not asked about.
+    pub fn unread<B>(admitted: Admitted<B>) -> Result<Self, Fault> {
+        let call = admitted.into_call();
+        match &call.resolved.method.fields {
+            None => Ok(Self::of(call, ())),
+            Some(_) => {
+                let why = "a message was to pass that the rules about it were not asked about";
+                Err(Fault::new(Kind::Bug, "INTERNAL", "internal error").because(why))
+            }
         }
     }
 
@@ -94,8 +137,7 @@ impl Cleared {
     /// # Errors
     /// No connection.
     pub async fn pass(self, worker: usize, headers: HeaderMap) -> Result<(Sender, Incoming), Fault> {
-        let is_unary = self.method.is_unary();
         let call = self.outgoing(headers, usize::MAX);
-        self.method.upstream.pass(worker, call, is_unary).await
+        self.method.upstream.pass(worker, call, self.method.is_unary()).await
     }
 }

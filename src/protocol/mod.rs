@@ -25,8 +25,8 @@ pub use detect::{detect, unsaid_connect};
 pub use metadata::is_reserved_metadata;
 
 use crate::codec::PlanSet;
-use crate::fault::Fault;
-use crate::policy::{Admitted, Codec, Protocol, Way};
+use crate::fault::{Fault, Kind};
+use crate::policy::{Admitted, Codec, Method, Protocol, Way};
 
 /// The answer to a request.
 pub type Reply = http::Response<ReplyBody>;
@@ -56,15 +56,16 @@ impl Exchanges {
                 let bound = bound.clone();
                 Box::pin(self.rest.run(bound, admitted)).await
             }
-            Way::Grpc(Codec::Proto | Codec::Other) => Box::pin(self.grpc.run(admitted)).await,
-            Way::Grpc(Codec::Json) => Box::pin(grpc::run_json(&self.messages, admitted)).await,
-            Way::GrpcWeb(form, Codec::Proto | Codec::Other) => {
+            Way::Grpc(codec) => match read_as(*codec, &admitted.call().resolved.method)? {
+                Some(codec) => Box::pin(grpc::run_read(&self.messages, codec, admitted)).await,
+                None => Box::pin(self.grpc.run(admitted)).await,
+            },
+            Way::GrpcWeb(form, codec) => {
                 let form = *form;
-                Box::pin(grpc_web::run(&self.grpc, form, admitted)).await
-            }
-            Way::GrpcWeb(form, Codec::Json) => {
-                let form = *form;
-                Box::pin(grpc_web::run_json(&self.messages, form, admitted)).await
+                match read_as(*codec, &admitted.call().resolved.method)? {
+                    Some(codec) => Box::pin(grpc_web::run_read(&self.messages, form, codec, admitted)).await,
+                    None => Box::pin(grpc_web::run(&self.grpc, form, admitted)).await,
+                }
             }
             Way::Connect(connect) => {
                 let connect = *connect;
@@ -74,6 +75,22 @@ impl Exchanges {
                 let bound = bound.clone();
                 Box::pin(self.websocket.run(bound, admitted)).await
             }
+        }
+    }
+}
+
+/// What messages of gRPC are read as; none where they pass unread.
+///
+/// # Errors
+/// They are to be read, and nobody knows what they are encoded in.
+fn read_as(codec: Codec, method: &Method) -> Result<Option<Codec>, Fault> {
+    match (codec, &method.fields) {
+        (Codec::Json, _) => Ok(Some(Codec::Json)),
+        (Codec::Proto, Some(_)) => Ok(Some(Codec::Proto)),
+        (Codec::Proto | Codec::Other, None) => Ok(None),
+        (Codec::Other, Some(_)) => {
+            let message = "messages of this method are read, so they have to be protobuf or JSON";
+            Err(Fault::new(Kind::MediaType, "UNSUPPORTED_MEDIA_TYPE", message))
         }
     }
 }

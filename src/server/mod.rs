@@ -3,6 +3,7 @@
 //! `stack` puts the layers together in request order; the other files are the layers of this room, and what accepts and
 //! ends connections around them.
 
+mod authorization;
 mod compress;
 mod cors;
 mod edge;

@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
+use super::authorization::{self, Asks};
 use super::own::OwnMethods;
 use super::settings::shown;
 use super::sources::load_schema;
@@ -128,6 +129,7 @@ pub(super) fn build(
     report_idle_rules(schema, own, rules, &mut problems);
     report_own_upstreams(own, rules, &mut problems);
     let plans = PlanSet::compile_with(&schema.pool, &schema.features);
+    authorization::report(schema, &plans, own, rules, &mut problems);
     let methods = compile_methods(schema, rules, clusters, metrics, &plans, &mut problems);
     let mut router = RouterBuilder::new();
     let mut bindings = 0;
@@ -230,7 +232,7 @@ fn compile_methods(
             let compiled = compile_method(method, plans, metrics, upstream, &rules);
             if compiled.is_none() {
                 problems.push(Problem::error(format!(
-                    "`{service}/{name}` can't be compiled: its messages are missing"
+                    "`{service}/{name}` can't be compiled: its messages don't fit what is said of them"
                 )));
             }
             compiled
@@ -253,7 +255,7 @@ fn compile_methods(
     methods
 }
 
-/// A method with all that the rules say of it; none where its messages are missing.
+/// A method with all that the rules say of it; none where its messages are missing, or don't have what rules are about.
 pub(super) fn compile_method(
     method: &schema::Method,
     plans: &Arc<PlanSet>,
@@ -262,15 +264,19 @@ pub(super) fn compile_method(
     rules: &Rules<'_>,
 ) -> Option<Arc<Method>> {
     let (service, name) = (method.service(), method.name());
+    let input = plans.message(method.input().full_name())?;
+    let Asks { auth, authorization, fields } = Asks::of(method, &input, rules).ok()?;
     Some(Arc::new(Method {
         path: PathAndQuery::try_from(method.path.as_str()).ok()?,
-        input: plans.message(method.input().full_name())?,
+        input,
         output: plans.message(method.output().full_name())?,
         client_streaming: method.client_streaming,
         server_streaming: method.server_streaming,
         idempotency: method.idempotency(),
         upstream: Arc::clone(upstream),
-        auth: rules.most_specific(service, name, |rule| rule.auth),
+        auth,
+        authorization,
+        fields,
         timeout: Some(rules.most_specific(service, name, |rule| rule.timeout).unwrap_or(DEFAULT_TIMEOUT)),
         max_body: rules.most_specific(service, name, |rule| rule.max_body),
         stats: metrics.call(method.path.trim_start_matches('/')),
@@ -294,7 +300,18 @@ impl<'r> Rules<'r> {
         method: &str,
         key: impl Fn(&'r Rule) -> Option<T>,
     ) -> Option<T> {
-        self.0.iter().filter(|rule| rule.selector.matches(service, method)).find_map(|rule| key(rule))
+        self.deciding(service, method, key).map(|(_, value)| value)
+    }
+
+    /// [`Rules::most_specific`], with the rule that it is of.
+    pub(super) fn deciding<T>(
+        &self,
+        service: &str,
+        method: &str,
+        key: impl Fn(&'r Rule) -> Option<T>,
+    ) -> Option<(&'r Rule, T)> {
+        let mut matching = self.0.iter().filter(|rule| rule.selector.matches(service, method));
+        matching.find_map(|rule| Some((*rule, key(rule)?)))
     }
 }
 

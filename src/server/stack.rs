@@ -19,7 +19,7 @@ use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use super::unread::{Unread, Watched};
 use crate::introspection::Exposes;
-use crate::policy::{Admit, Admitted, Authenticate, Authenticator, BodySize, Cors, Deadline};
+use crate::policy::{Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Cors, Deadline};
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
 use crate::protocol::{BoxError, Exchanges, grpc, messages, websocket};
@@ -36,6 +36,7 @@ pub(super) struct Shared {
     pub packing: Option<Arc<Packing>>,
     pub exposes: Exposes,
     pub authenticate: Authenticate,
+    pub authorize: Authorize,
     pub max_url: usize,
     pub max_body: usize,
 }
@@ -87,6 +88,7 @@ impl Shared {
                 grpc,
                 messages: Arc::new(messages),
             }),
+            authorize: Authorize::new(Arc::clone(&authenticator)),
             authenticate: Authenticate::new(authenticator, settings.defaults.auth, cors.clone()),
             cors,
             packing,
@@ -133,6 +135,8 @@ where
         ))
         // First of the policies: the others judge by who calls.
         .layer(shared.authenticate.clone())
+        // Who it is decides what they may.
+        .layer(shared.authorize.clone())
         // Before the body, so that a body that trickles in counts too.
         .layer(Deadline)
         // A body that says that it is too large is refused before a byte of it is read.

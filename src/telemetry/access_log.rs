@@ -166,6 +166,9 @@ fn text_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     if let Some(fault) = outcome.fault {
         push_word(lines, " reason=", fault.reason);
         push_word(lines, " origin=", fault.origin.as_str());
+        if let Some(rule) = &fault.rule {
+            push_text(lines, " rule=", rule);
+        }
         if let Some(cause) = &fault.cause {
             push_text(lines, " cause=", cause);
         }
@@ -254,6 +257,9 @@ fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     if let Some(fault) = outcome.fault {
         put("reason", fault.reason.into());
         put("origin", fault.origin.as_str().into());
+        if let Some(rule) = &fault.rule {
+            put("rule", (&**rule).into());
+        }
         if let Some(cause) = &fault.cause {
             put("cause", cause.as_str().into());
         }
@@ -300,14 +306,18 @@ mod tests {
 
     #[test]
     fn a_text_line_can_not_be_forged() {
-        let fault =
-            FaultFacts { reason: "BACKEND_STATUS", origin: Origin::Backend, cause: Some("a\nb".into()) };
+        let fault = FaultFacts {
+            reason: "BACKEND_STATUS",
+            origin: Origin::Backend,
+            rule: Some("a.B/* 5/s".into()),
+            cause: Some("a\nb".into()),
+        };
         let mut line = Vec::new();
         text_line(&mut line, &outcome(Some(&fault)));
         assert_eq!(
             String::from_utf8(line).unwrap(),
             "time=1970-01-01T00:00:00.000Z status=404 code=NOT_FOUND method=GET path=\"/v1/a\\\" x=1\" protocol=rest \
-             rpc=a.B/C upstream=u reason=BACKEND_STATUS origin=backend cause=\"a\\nb\" us=1500 sent=12 request_id=r\n"
+             rpc=a.B/C upstream=u reason=BACKEND_STATUS origin=backend rule=\"a.B/* 5/s\" cause=\"a\\nb\" us=1500 sent=12 request_id=r\n"
         );
     }
 

@@ -101,6 +101,7 @@ pub struct Metrics {
     /// By code; OK is 0. Requests that reached no RPC.
     unrouted: [AtomicU64; 17],
     faults: Family<Vec<(&'static str, &'static str)>, Counter>,
+    decisions: Family<Vec<(&'static str, String)>, Counter>,
     connections: Gauge,
     requests: Gauge,
     /// The runtimes of the workers, by number.
@@ -133,6 +134,12 @@ impl Metrics {
 
     pub(super) fn fault(&self, reason: &'static str, origin: Origin) {
         self.faults.get_or_create(&vec![("reason", reason), ("origin", origin.as_str())]).inc();
+    }
+
+    /// A rule has refused a call. There are as many as the configuration has.
+    pub(super) fn decided(&self, rule: &str, reason: &'static str) {
+        let labels = vec![("rule", rule.to_owned()), ("reason", reason.to_owned())];
+        self.decisions.get_or_create(&labels).inc();
     }
 
     pub(super) fn access_log_dropped(&self, lines: u64) {
@@ -192,6 +199,11 @@ impl Metrics {
     pub fn encode(self: &Arc<Self>) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("transom");
         registry.register("faults", "Failed calls by reason and by who is to blame", self.faults.clone());
+        registry.register(
+            "refusals",
+            "Calls that a rule refused, by rule and reason",
+            self.decisions.clone(),
+        );
         registry.register("connections", "Client connections that are open", self.connections.clone());
         registry.register(
             "requests",

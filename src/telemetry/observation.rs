@@ -38,6 +38,8 @@ pub struct Observation {
 pub struct FaultFacts {
     pub reason: &'static str,
     pub origin: Origin,
+    /// The rule that decided.
+    pub rule: Option<Arc<str>>,
     pub cause: Option<String>,
 }
 
@@ -134,6 +136,7 @@ impl Observation {
         self.fault = Some(FaultFacts {
             reason: fault.reason(),
             origin: fault.origin(),
+            rule: fault.rule().cloned(),
             cause: fault.cause().map(ToString::to_string),
         });
     }
@@ -160,6 +163,9 @@ impl Drop for Observation {
         }
         if let Some(fault) = &self.fault {
             self.observer.metrics.fault(fault.reason, fault.origin);
+            if let Some(rule) = &fault.rule {
+                self.observer.metrics.decided(rule, fault.reason);
+            }
         }
         if let Some(log) = &self.observer.access_log {
             log.write(&Outcome {

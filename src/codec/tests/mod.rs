@@ -1,6 +1,7 @@
 //! Tests of the codec as a whole: golden tables per direction, splices, and random messages against prost-reflect.
 
 mod extensions;
+mod field_path;
 mod golden_read;
 mod golden_write;
 mod limits;

@@ -4,29 +4,38 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::future::join;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use tokio::time::Instant;
 
+use super::api_key::{ApiKeys, KeyRefusal};
+use super::certificate::CertificateRefusal;
 use super::credentials::{self, Shown};
 use super::jwt::{Checked, Jwt, Refusal, Refused};
-use super::{Auth, ExpiredStreams, Forward, Identity, IdentitySettings, Principal};
+use super::{Auth, ExpiredStreams, Forward, Identity, IdentitySettings, Principal, Source};
 use crate::fault::{Fault, Kind};
 use crate::policy::{Call, Cors};
 use crate::problem::Problem;
 use crate::telemetry::{Metrics, TokenCounters};
+use crate::tls::PeerCertificates;
 
 /// To those whose token is no good.
 const REFUSED: &str = "Bearer realm=\"transom\", error=\"invalid_token\"";
+/// To those whose API key is none, or is no good. Nobody has registered a scheme for them.
+const KEY: &str = "ApiKey realm=\"transom\"";
+/// The same for certificates.
+const CERTIFICATE: &str = "Certificate realm=\"transom\"";
 
 /// All that vouches for callers. One for the process: what it learns holds on every worker.
 #[derive(Debug)]
 pub struct Authenticator {
     settings: IdentitySettings,
     jwt: Jwt,
+    api_keys: Option<ApiKeys>,
     forward: Option<Arc<Forward>>,
     metrics: Arc<Metrics>,
-    /// By the names of issuers; the last is for tokens that name none that is trusted.
+    /// By the names of issuers and of other sources; the last is for tokens that name no issuer that is trusted.
     counters: Vec<(Arc<str>, TokenCounters)>,
 }
 
@@ -45,9 +54,15 @@ impl Authenticator {
     /// What can't be set up.
     pub fn new(settings: &IdentitySettings, metrics: Arc<Metrics>) -> Result<Self, Problem> {
         let jwt = Jwt::new(&settings.issuers, &settings.tokens)?;
-        let names = jwt.names().map(Arc::clone).chain([Arc::from("")]);
-        let counters = names.map(|name| {
-            let counters = metrics.identity().tokens(&name, &Refusal::REASONS);
+        let others: [(&str, &[&'static str]); 3] = [
+            (Source::ApiKey.name(), &KeyRefusal::REASONS),
+            (Source::Certificate.name(), &CertificateRefusal::REASONS),
+            ("", &Refusal::REASONS),
+        ];
+        let others = others.map(|(name, reasons)| (Arc::from(name), reasons));
+        let issuers = jwt.names().map(|name| (Arc::clone(name), &Refusal::REASONS[..]));
+        let counters = issuers.chain(others).map(|(name, reasons)| {
+            let counters = metrics.identity().tokens(&name, reasons);
             (name, counters)
         });
         Ok(Self {
@@ -55,6 +70,7 @@ impl Authenticator {
             counters: counters.collect(),
             forward: Forward::new(&settings.forward).map(Arc::new),
             jwt,
+            api_keys: settings.api_keys.as_ref().map(ApiKeys::new),
             metrics,
         })
     }
@@ -62,13 +78,19 @@ impl Authenticator {
     /// Whether [`Authenticator::keep_fresh`] has anything to do.
     #[must_use]
     pub fn changes(&self) -> bool {
-        self.jwt.has_changing_keys()
+        self.jwt.has_changing_keys() || self.api_keys.is_some()
     }
 
     /// Keeps what it judges by as it is elsewhere, without an end. Files are read here: the thread should have nothing
     /// better to do.
     pub async fn keep_fresh(&self) {
-        self.jwt.keep_fresh(|issuer, is_fresh| self.metrics.identity().refreshed(issuer, is_fresh)).await;
+        let tell = |source: &str, is_fresh| self.metrics.identity().refreshed(source, is_fresh);
+        let api_keys = async {
+            if let Some(keys) = &self.api_keys {
+                keys.keep_fresh(|is_fresh| tell(Source::ApiKey.name(), is_fresh)).await;
+            }
+        };
+        join(self.jwt.keep_fresh(tell), api_keys).await;
     }
 
     /// Who sent this head, as far as `auth` wants to know. `cors` says whose pages may send cookies.
@@ -77,11 +99,20 @@ impl Authenticator {
         if auth == Auth::None {
             return Judged::Now(Ok(Principal::Anonymous));
         }
-        let shown = match credentials::find(head, &self.settings.tokens, cors) {
+        let shown = match self.shown(head, cors) {
             Ok(shown) => shown,
-            Err(why) => return Judged::Now(Err(self.refused(Refused { why, issuer: None }))),
+            Err(fault) => return Judged::Now(Err(fault)),
+        };
+        // All that is shown has to be good; of what is, a token says more than a key, and that more than a certificate,
+        // which all of a connection's calls have in common.
+        let other = match self.by_key(head).and_then(|key| Ok(key.or(self.by_certificate(head)?))) {
+            Ok(other) => other,
+            Err(fault) => return Judged::Now(Err(fault)),
         };
         match (auth, shown) {
+            (_, Shown::Nothing | Shown::ForeignCookie) if let Some(identity) = other => {
+                Judged::Now(Ok(Principal::Known(identity)))
+            }
             (_, Shown::Token(token)) => match self.jwt.check(&token) {
                 Checked::Now(result) => Judged::Now(self.told(result)),
                 Checked::AfterKeys(issuer) => {
@@ -92,7 +123,7 @@ impl Authenticator {
                     }))
                 }
             },
-            (Auth::Required, Shown::Nothing) => Judged::Now(Err(missing("this needs a token"))),
+            (Auth::Required, Shown::Nothing) => Judged::Now(Err(self.missing())),
             (Auth::Required, Shown::ForeignCookie) => {
                 let message =
                     "this needs a token; the cookie does not count, by the request's origin or content type";
@@ -101,6 +132,66 @@ impl Authenticator {
             (Auth::Optional | Auth::None, Shown::Nothing | Shown::ForeignCookie) => {
                 Judged::Now(Ok(Principal::Anonymous))
             }
+        }
+    }
+
+    /// The token that a request shows. Where there are no issuers, none is looked for.
+    fn shown<'h>(&self, head: &'h Parts, cors: Option<&Cors>) -> Result<Shown<'h>, Fault> {
+        if self.settings.issuers.is_empty() {
+            return Ok(Shown::Nothing);
+        }
+        let found = credentials::find(head, &self.settings.tokens, cors);
+        found.map_err(|why| self.refused(Refused { why, issuer: None }))
+    }
+
+    /// Whom the API key stands for that a request shows.
+    fn by_key(&self, head: &Parts) -> Result<Option<Arc<Identity>>, Fault> {
+        let Some(keys) = &self.api_keys else { return Ok(None) };
+        let checked = keys.find(head).and_then(|key| key.map(|key| keys.check(&key)).transpose());
+        self.counted(&Source::ApiKey, checked.map_err(|why| (why.told(), why.cause())), KEY)
+    }
+
+    /// Whom the certificate is of that a client has shown.
+    fn by_certificate(&self, head: &Parts) -> Result<Option<Arc<Identity>>, Fault> {
+        let shown = self.settings.certificates.as_ref().zip(head.extensions.get::<PeerCertificates>());
+        let checked = shown.map(|(settings, peer)| settings.identify(peer)).transpose();
+        self.counted(&Source::Certificate, checked.map_err(|why| (why.told(), why.cause())), CERTIFICATE)
+    }
+
+    /// Counts what became of a credential, and makes a fault of a refusal.
+    fn counted(
+        &self,
+        source: &Source,
+        checked: Result<Option<Arc<Identity>>, ((&'static str, &'static str), &'static str)>,
+        challenge: &'static str,
+    ) -> Result<Option<Arc<Identity>>, Fault> {
+        let counters = self.counters(source.name());
+        match checked {
+            Ok(identity) => {
+                if let (Some(counters), Some(_)) = (counters, &identity) {
+                    counters.accepted();
+                }
+                Ok(identity)
+            }
+            Err(((reason, message), cause)) => {
+                if let Some(counters) = counters {
+                    counters.refused(reason);
+                }
+                Err(challenged(reason, message, challenge).because(cause))
+            }
+        }
+    }
+
+    /// What callers are told that show nothing where something is needed.
+    #[must_use]
+    pub fn missing(&self) -> Fault {
+        let IdentitySettings { issuers, api_keys, .. } = &self.settings;
+        if !issuers.is_empty() {
+            missing("this needs a token")
+        } else if api_keys.is_some() {
+            challenged("KEY_MISSING", "this needs an API key", KEY)
+        } else {
+            challenged("CERTIFICATE_MISSING", "this needs a client's certificate", CERTIFICATE)
         }
     }
 
@@ -126,7 +217,10 @@ impl Authenticator {
         if let Some(name) = &tokens.query {
             credentials::take_parameter(&mut head.uri, name);
         }
-        if forward.token {
+        if let Some(keys) = &self.api_keys {
+            keys.take_out(&mut head.headers, &mut head.uri);
+        }
+        if forward.token || self.settings.issuers.is_empty() {
             return;
         }
         if let Some(name) = &tokens.cookie {

@@ -32,7 +32,12 @@ pub(super) fn find<'h>(
 ) -> Result<Shown<'h>, Refusal> {
     let bearer = bearer(&head.headers)?;
     let in_query = match &settings.query {
-        Some(name) => in_query(head.uri.query().unwrap_or_default(), name)?,
+        Some(name) => in_query(head.uri.query().unwrap_or_default(), name).map_err(|error| {
+            Refusal::Malformed(match error {
+                BadQuery::Two => "there are two in the query",
+                BadQuery::NoText => "the one in the query is no text",
+            })
+        })?,
         None => None,
     };
     match (bearer, in_query) {
@@ -80,15 +85,22 @@ fn is_named(pair: &str, name: &str) -> bool {
     percent_decode_str(own).eq(name.bytes())
 }
 
-fn in_query<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, Refusal> {
+/// Why a query doesn't say one thing.
+pub(super) enum BadQuery {
+    Two,
+    NoText,
+}
+
+/// The value of the only parameter of this name.
+pub(super) fn in_query<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, BadQuery> {
     let mut values = query.split('&').filter(|pair| is_named(pair, name));
     let Some(pair) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Refusal::Malformed("there are two in the query"));
+        return Err(BadQuery::Two);
     }
     let value = pair.split_once('=').map_or("", |(_, value)| value);
     let value = percent_decode_str(value).decode_utf8();
-    value.map(Some).map_err(|_| Refusal::Malformed("the one in the query is no text"))
+    value.map(Some).map_err(|_| BadQuery::NoText)
 }
 
 /// The pairs of all cookies (RFC 6265, section 4.2.1).

@@ -1,17 +1,21 @@
 //! Who calls: the first of the policies. What a request shows is checked here, before anything of its body is read, and
 //! what comes of it is a [`Principal`] that all later policies judge by.
 
+mod api_key;
 mod authenticate;
 mod authenticator;
+mod certificate;
 mod credentials;
 mod forward;
 mod jwt;
 mod principal;
 mod settings;
 
+pub use api_key::{ApiKey, ApiKeySettings, KeyHash, hash_of, is_id, new_key};
 pub use authenticate::{Authenticate, AuthenticateFuture, FromCaller};
 pub(super) use authenticator::credential_expired;
 pub use authenticator::{Authenticator, Judged, Judging};
+pub use certificate::{CertificateName, CertificateSettings};
 pub use forward::Forward;
 pub use jwt::{
     Algorithm, IssuerSettings, KeyFile, KeySet, KeySource, KeyUrl, Skipped, TokenType, read_file,

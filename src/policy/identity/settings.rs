@@ -2,6 +2,8 @@
 
 use http::HeaderName;
 
+use super::api_key::ApiKeySettings;
+use super::certificate::CertificateSettings;
 use super::jwt::IssuerSettings;
 
 /// All that vouches for callers, and what is made of it.
@@ -10,6 +12,9 @@ pub struct IdentitySettings {
     /// No two have the same name, or the same `iss`.
     pub issuers: Vec<IssuerSettings>,
     pub tokens: TokenSettings,
+    pub api_keys: Option<ApiKeySettings>,
+    /// There where clients' certificates say who they are.
+    pub certificates: Option<CertificateSettings>,
     pub forward: ForwardSettings,
 }
 
@@ -17,7 +22,7 @@ impl IdentitySettings {
     /// Whether anybody can say who they are.
     #[must_use]
     pub fn has_sources(&self) -> bool {
-        !self.issuers.is_empty()
+        !self.issuers.is_empty() || self.api_keys.is_some() || self.certificates.is_some()
     }
 }
 

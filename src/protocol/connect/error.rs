@@ -88,6 +88,7 @@ pub(super) fn http_status(fault: &Fault) -> StatusCode {
         | Kind::TooLarge
         | Kind::UrlTooLong
         | Kind::ForeignOrigin
+        | Kind::Denied
         | Kind::Unauthenticated
         | Kind::Stopping
         | Kind::Unsupported

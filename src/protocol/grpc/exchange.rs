@@ -68,7 +68,7 @@ impl Exchange {
         let mut headers = outgoing(std::mem::take(&mut call.head.headers))?;
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         put_timeout(&mut headers, limit.deadline);
-        let (sender, reply) = Cleared::without_rules(admitted).pass(self.worker, headers).await?;
+        let (sender, reply) = Cleared::unread(admitted)?.pass(self.worker, headers).await?;
         let forward = Forward::new(body, sender, FrameWalk::new(max, C::FLAGS), patience);
         let mut pass = Pass::new(forward, reply, carrier, single, self.max_reply, limit);
         let head = metadata::into_grpc_response(pass.head().await?);

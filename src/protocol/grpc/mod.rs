@@ -3,11 +3,11 @@
 
 mod exchange;
 mod forward;
-mod json;
 mod pass;
+mod read;
 mod status;
 
 pub use exchange::Exchange;
-pub(super) use json::{NAMES, run_json};
+pub(super) use read::{NAMES, run_read};
 pub use status::render;
 pub(super) use status::trailers_of;

@@ -48,13 +48,14 @@ where
     Ok(reply)
 }
 
-/// [`run`] of a call whose messages are JSON.
+/// [`run`] of a call whose messages are read.
 ///
 /// # Errors
-/// As there, and JSON that is no message.
-pub(super) async fn run_json<B>(
+/// As there, and a message that can't be read.
+pub(super) async fn run_read<B>(
     exchange: &Arc<messages::Exchange>,
     form: WebForm,
+    codec: Codec,
     admitted: Admitted<B>,
 ) -> Result<Reply, Fault>
 where
@@ -69,7 +70,6 @@ where
     let answer = answer_form(headers, form);
     let codings = exchange.codings(headers, &grpc::NAMES)?;
     *headers = outgoing(std::mem::take(headers));
-    let codec = Codec::Json;
     let terms = Terms {
         codec,
         carrier: Web(answer),

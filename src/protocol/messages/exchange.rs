@@ -98,7 +98,6 @@ impl Exchange {
         let headers = outgoing(std::mem::take(&mut call.head.headers), limit.deadline);
         let mut writer =
             Framed { translator: translator.clone(), carrier, codings: codings.clone(), request_id };
-        let cleared = Cleared::without_rules(admitted);
         let head = move |metadata| {
             let mut headers = head(metadata);
             headers.insert(header::CONTENT_TYPE, content_type);
@@ -110,16 +109,21 @@ impl Exchange {
 
         let reply = match only {
             Some(message) if !method.server_streaming => {
-                cleared.unary_whole(self.worker, headers, message, self.max_reply).await?
+                let cleared = Cleared::with_message(admitted, message)?;
+                cleared.unary_whole(self.worker, headers, self.max_reply).await?
             }
             only => {
-                let (mut sender, mut replies) = cleared.stream(self.worker, headers, self.max_reply).await?;
-                let mut upload = match only {
+                let (mut replies, mut upload) = match only {
                     Some(message) => {
-                        sender.send_last(message);
-                        None
+                        let cleared = Cleared::with_message(admitted, message)?;
+                        (cleared.replies(self.worker, headers, self.max_reply).await?, None)
                     }
-                    None => Some(Box::pin(send_all(source, translator, codings, max, sender)) as Upload),
+                    None => {
+                        let cleared = Cleared::unread(admitted)?;
+                        let (sender, replies) = cleared.stream(self.worker, headers, self.max_reply).await?;
+                        let upload = send_all(source, translator, codings, max, sender);
+                        (replies, Some(Box::pin(upload) as Upload))
+                    }
                 };
                 if method.server_streaming {
                     let metadata = alongside(&mut upload, replies.head()).await?;

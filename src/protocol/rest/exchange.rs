@@ -97,8 +97,8 @@ impl Exchange {
         let is_head = call.head.method == HttpMethod::HEAD;
         let (whole, deadline) = (self.whole_up_to(&call.head, &bound.binding, &wishes), call.limit.deadline);
         let headers = outgoing(std::mem::take(&mut call.head.headers), call.limit.deadline)?;
-        let reply = Cleared::without_rules(admitted)
-            .unary(self.worker, headers, message, self.settings.max_reply, whole)
+        let reply = Cleared::with_message(admitted, message)?
+            .unary(self.worker, headers, self.settings.max_reply, whole)
             .await?;
         let reply = match reply {
             upstream::Reply::Whole(reply) => reply,

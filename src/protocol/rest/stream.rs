@@ -103,14 +103,15 @@ where
     };
 
     let headers = outgoing(std::mem::take(&mut call.head.headers), call.limit.deadline)?;
-    let (mut sender, replies) = Cleared::without_rules(admitted)
-        .stream(exchange.worker, headers, exchange.settings.max_reply)
-        .await?;
-    let upload = match request {
-        Request::Stream(source, body) => Some(Box::pin(send_all(*source, sender, body)) as Upload),
+    let (worker, max_reply) = (exchange.worker, exchange.settings.max_reply);
+    let (replies, upload) = match request {
+        Request::Stream(source, body) => {
+            let (sender, replies) = Cleared::unread(admitted)?.stream(worker, headers, max_reply).await?;
+            (replies, Some(Box::pin(send_all(*source, sender, body)) as Upload))
+        }
         Request::Whole(message) => {
-            sender.send_last(message);
-            None
+            let cleared = Cleared::with_message(admitted, message)?;
+            (cleared.replies(worker, headers, max_reply).await?, None)
         }
     };
     Ok(Started { exchange, method, binding, replies, upload, wants, wishes })

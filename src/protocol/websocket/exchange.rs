@@ -7,7 +7,7 @@ use http::header::{self, HeaderName};
 
 use super::WebSocketSettings;
 use super::handshake;
-use super::session::Running;
+use super::session::{Opening, Running};
 use crate::fault::{Fault, Kind};
 use crate::policy::{Admitted, Bound, Cleared};
 use crate::protocol::{Reply, ReplyBody, rest};
@@ -59,9 +59,18 @@ impl Exchange {
             headers.remove(name);
         }
         let headers = rest::outgoing(headers, limit.deadline)?;
-        let (sender, replies) = Cleared::without_rules(admitted)
-            .stream(self.rest.worker, headers, self.rest.settings.max_reply)
-            .await?;
+        let (worker, max_reply) = (self.rest.worker, self.rest.settings.max_reply);
+        let opening = match (ready, &method.fields) {
+            (Some(message), _) => {
+                let cleared = Cleared::with_message(admitted, message)?;
+                Opening::Asked(cleared.replies(worker, headers, max_reply).await?)
+            }
+            (None, None) => {
+                let (sender, replies) = Cleared::unread(admitted)?.stream(worker, headers, max_reply).await?;
+                Opening::Begun(sender, replies)
+            }
+            (None, Some(_)) => Opening::Waits(Box::new((admitted, headers))),
+        };
         let running = Running {
             rest: Arc::clone(&self.rest),
             settings,
@@ -69,9 +78,7 @@ impl Exchange {
             bound,
             uri,
             wishes,
-            ready,
-            sender,
-            replies,
+            opening,
             max,
             limit,
             request_id,

@@ -15,14 +15,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::clock::{Clock, Silent};
 use super::end::End;
 use super::{Stop, WebSocketSettings};
 use crate::fault::{Fault, Kind};
-use crate::policy::{Bound, Method, TimeLimit};
-use crate::protocol::rest;
+use crate::policy::{Admitted, Bound, Cleared, Method, TimeLimit};
+use crate::protocol::{read, rest};
 use crate::transcode::{Input, Maker, Url, Wishes, write_reply};
 use crate::upstream::{Closed, Replies, Sender, broken};
 
@@ -44,14 +44,21 @@ pub(super) struct Running {
     pub bound: Bound,
     pub uri: Uri,
     pub wishes: Wishes,
-    /// The whole request, where the URL says it.
-    pub ready: Option<Bytes>,
-    pub sender: Sender,
-    pub replies: Replies,
+    pub opening: Opening,
     /// The largest message of the client's, in bytes.
     pub max: usize,
     pub limit: TimeLimit,
     pub request_id: Option<String>,
+}
+
+/// How far the call to the backend is.
+pub(super) enum Opening {
+    /// The URL said the whole request, and it is sent.
+    Asked(Replies),
+    /// Its messages are to come.
+    Begun(Sender, Replies),
+    /// It can't begin before the rules about its only message were asked.
+    Waits(Box<(Admitted<()>, HeaderMap)>),
 }
 
 /// How a session ended.
@@ -77,42 +84,50 @@ impl Running {
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER);
         let socket = Socket::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-        let (mut sink, stream) = socket.split();
+        let (mut sink, mut stream) = socket.split();
 
-        let Self {
-            rest,
-            settings,
-            method,
-            bound,
-            uri,
-            wishes,
-            ready,
-            sender,
-            replies,
-            max,
-            limit,
-            request_id,
-        } = self;
+        let Self { rest, settings, method, bound, uri, wishes, opening, max, limit, request_id } = self;
         let clock = Clock::new();
         let maker = Maker { plan: &method.input, binding: &bound.binding, rules: &rest.settings.request };
         let url = Url { path: uri.path(), captures: &bound.captures, query: uri.query() };
-        let upload = Upload { maker, url, max, single: !method.client_streaming, sender, clock: &clock };
+        let upload = Upload { maker, url, max, single: !method.client_streaming, clock: &clock };
         let mut head = HeaderMap::new();
         let outcome = {
-            let mut download = Download {
-                rest: &rest,
-                bound: &bound,
-                wishes,
-                replies,
-                head: &mut head,
-                sink: &mut sink,
-                clock: &clock,
-                ping: settings.ping,
+            let (head, sink) = (&mut head, &mut sink);
+            let talk = async {
+                let (sender, replies) = match opening {
+                    Opening::Asked(replies) => (None, replies),
+                    Opening::Begun(sender, replies) => (Some(sender), replies),
+                    Opening::Waits(waiting) => {
+                        let message = match upload.only(&mut stream, sink, settings.ping).await {
+                            Ok(message) => message,
+                            Err(outcome) => return outcome,
+                        };
+                        let (admitted, headers) = *waiting;
+                        match begin(admitted, headers, message, &rest).await {
+                            Ok(replies) => (None, replies),
+                            Err(fault) => return Outcome::Failed(fault),
+                        }
+                    }
+                };
+                let mut download = Download {
+                    rest: &rest,
+                    bound: &bound,
+                    wishes,
+                    replies,
+                    head,
+                    sink,
+                    clock: &clock,
+                    ping: settings.ping,
+                };
+                tokio::select! {
+                    result = download.run(method.server_streaming) => result.unwrap_or_else(Outcome::Failed),
+                    outcome = upload.run(sender, stream) => outcome,
+                }
             };
             tokio::select! {
                 () = stop => Outcome::Stopping,
-                result = download.run(method.server_streaming) => result.unwrap_or_else(Outcome::Failed),
-                outcome = upload.run(ready, stream) => outcome,
+                outcome = talk => outcome,
                 () = until(limit.at()) => Outcome::Failed(limit.passed()),
                 silent = clock.silence(&settings) => match silent {
                     Silent::Gone => Outcome::Left,
@@ -150,6 +165,17 @@ impl Running {
     }
 }
 
+/// Begins a call with its only message, if the rules about that let it.
+async fn begin(
+    admitted: Admitted<()>,
+    headers: HeaderMap,
+    message: Bytes,
+    rest: &rest::Exchange,
+) -> Result<Replies, Fault> {
+    let cleared = Cleared::with_message(admitted, message)?;
+    cleared.replies(rest.worker, headers, rest.settings.max_reply).await
+}
+
 async fn farewell(sink: &mut SplitSink<Socket, Message>, end: End) -> Result<(), Error> {
     let CloseFrame { code, reason } = end.close;
     sink.feed(Message::text(end.text)).await?;
@@ -171,46 +197,71 @@ struct Upload<'s> {
     max: usize,
     /// Whether the method takes one message.
     single: bool,
-    sender: Sender,
     clock: &'s Clock,
 }
 
 impl Upload<'_> {
-    /// Reads as long as the session goes on: a client can leave at any time.
-    async fn run(mut self, ready: Option<Bytes>, mut stream: SplitStream<Socket>) -> Outcome {
-        let (mut first, mut finished, mut wanted) = (true, false, true);
-        if let Some(message) = ready {
-            self.sender.send_last(message);
-            finished = true;
-        }
+    /// The next frame of text, which is empty where nothing more comes; or how the session ends instead.
+    async fn text(&self, stream: &mut SplitStream<Socket>) -> Result<Utf8Bytes, Outcome> {
         loop {
-            let text = match stream.next().await {
-                None => return Outcome::Left,
-                Some(Err(error)) => return self.failed(error),
-                Some(Ok(Message::Close(_))) => return Outcome::Left,
-                Some(Ok(Message::Text(text))) => text,
+            match stream.next().await {
+                None | Some(Ok(Message::Close(_))) => return Err(Outcome::Left),
+                Some(Err(error)) => return Err(self.failed(error)),
+                Some(Ok(Message::Text(text))) => {
+                    self.clock.heard();
+                    self.clock.message();
+                    return Ok(text);
+                }
                 Some(Ok(Message::Binary(_))) => {
                     let fault = Fault::invalid_argument("BINARY_FRAME", "messages are JSON in text frames");
-                    return Outcome::Broken(CloseCode::Unsupported, fault);
+                    return Err(Outcome::Broken(CloseCode::Unsupported, fault));
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                    self.clock.heard();
-                    continue;
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => self.clock.heard(),
+            }
+        }
+    }
+
+    /// The only message of a call that can't begin without it; the client is asked meanwhile whether it is there.
+    async fn only(
+        &self,
+        stream: &mut SplitStream<Socket>,
+        sink: &mut SplitSink<Socket, Message>,
+        ping: Duration,
+    ) -> Result<Bytes, Outcome> {
+        let mut pings = interval_at(Instant::now() + ping, ping);
+        let text = loop {
+            tokio::select! {
+                text = self.text(stream) => break text?,
+                _ = pings.tick() => {
+                    sink.send(Message::Ping(Bytes::new())).await.map_err(|_| Outcome::Left)?;
                 }
+            }
+        };
+        if text.is_empty() {
+            return Err(Outcome::Failed(read::miscounted(0)));
+        }
+        self.message(text.as_bytes(), true).map_err(Outcome::Failed)
+    }
+
+    /// Reads as long as the session goes on: a client can leave at any time. Without `sender` all is sent already.
+    async fn run(self, mut sender: Option<Sender>, mut stream: SplitStream<Socket>) -> Outcome {
+        let (mut first, mut wanted) = (true, true);
+        loop {
+            let text = match self.text(&mut stream).await {
+                Ok(text) => text,
+                Err(outcome) => return outcome,
             };
-            self.clock.heard();
-            self.clock.message();
             if text.is_empty() {
                 // It says that nothing more comes.
-                if !std::mem::replace(&mut finished, true) {
-                    self.sender.finish();
+                if let Some(mut sender) = sender.take() {
+                    sender.finish();
                 }
                 continue;
             }
-            if finished {
+            let Some(open) = &mut sender else {
                 let message = "a message came after the last one that the method takes";
                 return Outcome::Failed(Fault::invalid_argument("UNEXPECTED_MESSAGE", message));
-            }
+            };
             let message = match self.message(text.as_bytes(), std::mem::take(&mut first)) {
                 Ok(message) => message,
                 Err(fault) => return Outcome::Failed(fault),
@@ -219,10 +270,10 @@ impl Upload<'_> {
                 continue;
             }
             // Nothing is read while the backend does not take it.
-            match self.sender.send(message).await {
+            match open.send(message).await {
                 Ok(()) if self.single => {
-                    finished = true;
-                    self.sender.finish();
+                    open.finish();
+                    sender = None;
                 }
                 Ok(()) => {}
                 // Its reply says why.

@@ -1,4 +1,5 @@
-//! gRPC whose messages are JSON (`application/grpc+json`): they are translated, and all else is as in any gRPC call.
+//! gRPC whose messages are read: those that are JSON (`application/grpc+json`), which are translated, and those that rules
+//! are about. All else is as in any gRPC call.
 
 use std::sync::Arc;
 
@@ -24,9 +25,10 @@ pub(in crate::protocol) const NAMES: Names = Names {
 /// Begins the call and gives its answer, which goes on while it is sent.
 ///
 /// # Errors
-/// As [`super::Exchange::run`], and JSON that is no message.
-pub(in crate::protocol) async fn run_json<B>(
+/// As [`super::Exchange::run`], and a message that can't be read.
+pub(in crate::protocol) async fn run_read<B>(
     exchange: &Arc<Exchange>,
+    codec: Codec,
     admitted: Admitted<B>,
 ) -> Result<Reply, Fault>
 where
@@ -39,11 +41,11 @@ where
     let codings = exchange.codings(headers, &NAMES)?;
     *headers = metadata::from_grpc_request(std::mem::take(headers));
     let terms = Terms {
-        codec: Codec::Json,
+        codec,
         carrier: Native,
         codings,
         encoding: NAMES.encoding,
-        content_type: content_type(Codec::Json),
+        content_type: content_type(codec),
         head: metadata::into_grpc_response,
     };
     exchange.run(admitted, body, terms).await
