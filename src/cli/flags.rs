@@ -12,8 +12,8 @@ use clap::Args;
 use crate::admin::AdminSettings;
 use crate::config::values::{self, Wrong};
 use crate::config::{self, Endpoints, Settings};
-use crate::policy::Rule;
 use crate::policy::identity::IdentitySettings;
+use crate::policy::{LimitSettings, Rule};
 use crate::problem::{Excerpt, Problem, Problems};
 use crate::route::Selector;
 use crate::schema::{ReflectSettings, SameTemplate, SchemaSettings};
@@ -263,6 +263,7 @@ impl Reader {
             upstreams,
             identity: IdentitySettings::default(),
             rules,
+            limits: LimitSettings::default(),
             access_log: self.access_log(flags),
             workers: flags.workers.as_ref().and_then(|text| self.parse("--workers", text, config::workers)),
             drain: Settings::DEFAULT_DRAIN,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::identity;
+use super::limits;
 use super::reader::{Map, Value};
 use super::tls;
 use super::values::{self, Wrong};
@@ -31,6 +32,7 @@ const MAX_JSON_DEPTH: u32 = 1_000;
 const MAX_PARAMETERS: usize = 65_536;
 const MAX_PARAMETER_DEPTH: usize = 100;
 const MAX_CONNECTIONS: usize = 10_000_000;
+const MAX_REQUESTS: usize = 100_000_000;
 
 /// The listeners, at least one. `has_sources` says whether anybody vouches for callers.
 pub(super) fn read(root: &mut Map<'_>, has_sources: bool) -> Vec<ListenerSettings> {
@@ -88,6 +90,8 @@ fn listener(
     });
     let mut limits = Limits::default();
     map.map("limits", |map| read_limits(map, &mut limits));
+    let address_limits = map.get("address_limits");
+    let address_limits = address_limits.map_or_else(Vec::new, |value| limits::of_addresses(&value));
     let mut timeouts = Timeouts::default();
     map.map("timeouts", |map| read_timeouts(map, &mut timeouts));
     let websocket =
@@ -109,6 +113,7 @@ fn listener(
         exposes,
         defaults,
         limits,
+        address_limits,
         timeouts,
     })
 }
@@ -233,6 +238,7 @@ fn read_limits(map: &mut Map<'_>, limits: &mut Limits) {
     map.set("url", &mut limits.url, |text| values::size(text, &(1..=MAX_URL)));
     map.set("connections", &mut limits.connections, |text| values::number(text, &(1..=MAX_CONNECTIONS)));
     map.set("streams", &mut limits.streams, |text| values::number(text, &(1..=MAX_STREAMS)));
+    map.set("requests", &mut limits.requests, |text| values::number(text, &(1..=MAX_REQUESTS)));
 }
 
 /// The size of a body or message.

@@ -9,6 +9,7 @@ mod authorization;
 mod compression;
 mod cors;
 mod identity;
+mod limits;
 mod listeners;
 mod process;
 mod reader;
@@ -26,8 +27,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::admin::AdminSettings;
-use crate::policy::Rule;
 use crate::policy::identity::IdentitySettings;
+use crate::policy::{LimitSettings, Rule};
 use crate::problem::{Problem, Problems};
 use crate::schema::SchemaSettings;
 use crate::server::ListenerSettings;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// No two have the same selector; upstreams that they name exist.
     pub rules: Vec<Rule>,
+    /// What concerns the limits of rules.
+    pub limits: LimitSettings,
     pub access_log: AccessLogSettings,
     /// As many as there are cores where it isn't given.
     pub workers: Option<NonZeroUsize>,
@@ -120,7 +123,9 @@ fn settings(root: &mut Map<'_>) -> Option<Settings> {
     let upstreams = upstreams::read(root);
     // It names upstreams.
     let schema = schema.and_then(|value| schema::read(&value, &upstreams));
-    let rules = rules::read(root, &upstreams, has_sources);
+    let (mut known_limits, store, tiers) = limits::read(root);
+    let rules = rules::read(root, &upstreams, has_sources, &mut known_limits);
+    let limits = known_limits.finish(store.as_ref(), tiers.as_ref());
     let access_log = process::access_log(root);
     let workers = root.value("workers", process::workers);
     let mut drain = Settings::DEFAULT_DRAIN;
@@ -133,6 +138,7 @@ fn settings(root: &mut Map<'_>) -> Option<Settings> {
         upstreams,
         identity,
         rules,
+        limits,
         access_log,
         workers,
         drain,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::authorization;
 use super::identity;
+use super::limits;
 use super::listeners::size;
 use super::reader::Map;
 use super::upstreams::Named;
@@ -14,7 +15,12 @@ use crate::route::Selector;
 
 /// The rules in the order of the text; the upstreams that they name exist. `has_sources` says whether anybody vouches for
 /// callers.
-pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>], has_sources: bool) -> Vec<Rule> {
+pub(super) fn read(
+    root: &mut Map<'_>,
+    upstreams: &[Named<'_>],
+    has_sources: bool,
+    known_limits: &mut limits::Known,
+) -> Vec<Rule> {
     let entries = root.get("rules").map_or_else(Vec::new, |all| all.entries(values::selector));
     let mut rules = Vec::new();
     let mut all_known = true;
@@ -30,10 +36,13 @@ pub(super) fn read(root: &mut Map<'_>, upstreams: &[Named<'_>], has_sources: boo
             authorization::read(map, &mut rule, has_sources);
             rule.timeout = map.value("timeout", timeout);
             rule.max_body = map.value("max_body", size);
+            rule.limits = map.get("limits").map(|value| known_limits.of_rule(&value));
+            rule.cost = map.value("cost", limits::cost);
+            rule.concurrency = map.get("concurrency").and_then(|value| limits::concurrency(&value));
             rule
         });
         if value.is_empty_map() {
-            let help = "give it an `upstream`, `auth`, `scopes`, `claims`, `deny`, `fields`, a `timeout` or a `max_body`";
+            let help = "give it an `upstream`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, a `timeout` or a `max_body`";
             value.wrong("the rule sets nothing", help);
         }
         rules.extend(rule.filter(|_| selector.is_some()));

@@ -94,7 +94,7 @@ listeners:
       max_parameter_depth: 8
       json_depth: 9
       json_string: 10KiB
-    limits: { body: 1MiB, message: 2MiB, head: 32KiB, url: 4kB, connections: 10, streams: 11 }
+    limits: { body: 1MiB, message: 2MiB, head: 32KiB, url: 4kB, connections: 10, streams: 11, requests: 12 }
     timeouts: { head: 1s, body: 2s, idle: 3m }
     reflection: off
     health: on
@@ -149,8 +149,15 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     assert_eq!(request.unexpected_body, UnexpectedBody::Reject);
     assert_eq!((request.max_parameters, request.max_parameter_depth, request.json_depth), (7, 8, 9));
     assert_eq!(request.json_string, 10 << 10);
-    let limits =
-        Limits { body: 1 << 20, message: 2 << 20, head: 32 << 10, url: 4000, connections: 10, streams: 11 };
+    let limits = Limits {
+        body: 1 << 20,
+        message: 2 << 20,
+        head: 32 << 10,
+        url: 4000,
+        connections: 10,
+        streams: 11,
+        requests: 12,
+    };
     assert_eq!(public.limits, limits);
     let seconds = Duration::from_secs;
     assert_eq!(public.timeouts, Timeouts { head: seconds(1), body: seconds(2), idle: seconds(180) });

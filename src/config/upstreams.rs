@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
 
+use super::limits;
 use super::reader::{Map, Value};
 use super::values::{self, Wrong};
 use crate::tls::Authorities;
@@ -47,7 +48,9 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
     });
     let connect_timeout = map.value("connect_timeout", values::duration);
     let connections = map.value("connections", |text| values::positive(text, MAX_CONNECTIONS));
+    let concurrency = map.get("concurrency").and_then(|value| value.map(limits::gate).flatten());
     let mut settings = endpoints.into_upstream(name)?;
+    settings.concurrency = concurrency;
     if let (Some(tls), Some(slot)) = (tls, &mut settings.tls) {
         *slot = tls;
     }
@@ -94,6 +97,7 @@ impl Endpoints {
             tls,
             connect_timeout: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
             connections: UpstreamSettings::DEFAULT_CONNECTIONS,
+            concurrency: None,
         })
     }
 }

@@ -83,6 +83,22 @@ impl RetryInfo {
     }
 }
 
+/// google.rpc.QuotaFailure.
+#[derive(Clone, PartialEq, Message)]
+pub struct QuotaFailure {
+    #[prost(message, repeated, tag = "1")]
+    pub violations: Vec<QuotaViolation>,
+}
+
+/// google.rpc.QuotaFailure.Violation.
+#[derive(Clone, PartialEq, Message)]
+pub struct QuotaViolation {
+    #[prost(string, tag = "1")]
+    pub subject: String,
+    #[prost(string, tag = "2")]
+    pub description: String,
+}
+
 /// A message that can stand among the details of a status.
 pub trait Detail: Message + Default {
     /// The message's full name.
@@ -104,6 +120,10 @@ impl Detail for ErrorInfo {
 
 impl Detail for BadRequest {
     const NAME: &'static str = "google.rpc.BadRequest";
+}
+
+impl Detail for QuotaFailure {
+    const NAME: &'static str = "google.rpc.QuotaFailure";
 }
 
 impl Detail for RetryInfo {

@@ -27,6 +27,10 @@ pub enum Kind {
     Unauthenticated,
     /// It is known who calls, and that they may not.
     Denied,
+    /// The caller calls too often.
+    RateLimited,
+    /// The gateway can't take on the call at the moment, or the upstream can't.
+    Overloaded,
     /// The request needs something of its protocol that there isn't.
     Unsupported,
     /// The client did not finish its request.
@@ -58,12 +62,12 @@ impl Kind {
             Self::NoRoute => Code::NotFound,
             Self::WrongMethod | Self::Unsupported => Code::Unimplemented,
             Self::BadRequest | Self::UrlTooLong | Self::MediaType => Code::InvalidArgument,
-            Self::TooLarge | Self::ReplyTooLarge => Code::ResourceExhausted,
+            Self::TooLarge | Self::ReplyTooLarge | Self::RateLimited => Code::ResourceExhausted,
             Self::Incomplete => Code::Cancelled,
             Self::SlowClient | Self::Deadline => Code::DeadlineExceeded,
             Self::ForeignOrigin | Self::Denied => Code::PermissionDenied,
             Self::Unauthenticated => Code::Unauthenticated,
-            Self::Unreachable | Self::Lost | Self::Stopping => Code::Unavailable,
+            Self::Unreachable | Self::Lost | Self::Stopping | Self::Overloaded => Code::Unavailable,
             Self::BadReply | Self::Bug => Code::Internal,
         }
     }
@@ -82,6 +86,8 @@ impl Kind {
             | Self::ForeignOrigin
             | Self::Unauthenticated
             | Self::Denied
+            | Self::RateLimited
+            | Self::Overloaded
             | Self::Unsupported
             | Self::Incomplete
             | Self::SlowClient
@@ -112,6 +118,8 @@ impl Kind {
             | Self::ForeignOrigin
             | Self::Unauthenticated
             | Self::Denied
+            | Self::RateLimited
+            | Self::Overloaded
             | Self::Stopping
             | Self::Unsupported
             | Self::Deadline
@@ -135,10 +143,11 @@ impl Kind {
             | Self::ForeignOrigin
             | Self::Unauthenticated
             | Self::Denied
+            | Self::RateLimited
             | Self::Unsupported
             | Self::Incomplete
             | Self::SlowClient => Origin::Client,
-            Self::Bug | Self::Stopping => Origin::Gateway,
+            Self::Bug | Self::Stopping | Self::Overloaded => Origin::Gateway,
             Self::Backend
             | Self::Deadline
             | Self::Unreachable

@@ -16,7 +16,9 @@ use std::time::Duration;
 use http::HeaderMap;
 
 pub use code::Code;
-pub use detail::{Any, BadRequest, Detail, ErrorInfo, FieldViolation, RetryInfo, RpcStatus};
+pub use detail::{
+    Any, BadRequest, Detail, ErrorInfo, FieldViolation, QuotaFailure, QuotaViolation, RetryInfo, RpcStatus,
+};
 pub use kind::Kind;
 
 /// The domain of every `ErrorInfo` that the gateway itself makes (AIP-193).
@@ -150,6 +152,13 @@ impl Fault {
         self
     }
 
+    /// Adds a detail to those that a fault of the gateway's own has.
+    #[must_use]
+    pub fn detailed(mut self, detail: Any) -> Self {
+        self.0.details.push(detail);
+        self
+    }
+
     /// Names the rule that decided, for logs and metrics; a client never sees it.
     #[must_use]
     pub fn by_rule(mut self, rule: Arc<str>) -> Self {
@@ -234,6 +243,11 @@ impl Fault {
         self.0.rule.as_ref()
     }
 
+    /// What goes to the client with the error, for more of it.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.0.headers
+    }
+
     /// The value of the `Allow` header, where there is one.
     #[must_use]
     pub fn allow(&self) -> Option<&str> {
@@ -286,6 +300,7 @@ impl Fault {
         if let Some(delay) = self.0.retry_after {
             details.push(RetryInfo::new(delay).pack());
         }
+        details.extend(self.0.details.iter().cloned());
         details
     }
 }

@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn there_are_all_methods_that_are_shown() {
-        let clusters = Clusters::new(&[], 1).unwrap();
+        let clusters = Clusters::new(&[], 1, &crate::telemetry::Metrics::default()).unwrap();
         let paths = |shown| {
             let own = Own::new(shown, &clusters, 1, watch::channel(false).1);
             own.methods().iter().map(|method| method.path.clone()).collect::<Vec<_>>()

@@ -7,9 +7,11 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 
 use super::authorize::Authorization;
+use super::concurrency::Gates;
 use super::deadline::TimeLimit;
 use super::fields::FieldRules;
 use super::identity::{Auth, Forward, Principal};
+use super::limits::{Late, Limits};
 use crate::codec::Plan;
 use crate::route::Captures;
 use crate::schema::Idempotency;
@@ -38,6 +40,10 @@ pub struct Method {
     pub timeout: Option<Duration>,
     /// The largest request body, by the most specific rule that says so; otherwise the listener's.
     pub max_body: Option<usize>,
+    /// How often it may be called, by the most specific rule that says so.
+    pub limits: Option<Arc<Limits>>,
+    /// How many of its calls may be under way at once, by the most specific rule that says so.
+    pub concurrency: Option<Arc<Gates>>,
     pub stats: Arc<CallStats>,
 }
 
@@ -46,6 +52,12 @@ impl Method {
     #[must_use]
     pub fn name(&self) -> &str {
         self.stats.rpc()
+    }
+
+    /// Whether something in the first message decides about calls, so that it is read in every protocol.
+    #[must_use]
+    pub fn looks_into_message(&self) -> bool {
+        self.fields.is_some() || self.limits.as_ref().is_some_and(|limits| limits.need_message())
     }
 
     #[must_use]
@@ -180,6 +192,8 @@ pub struct Call<B> {
     pub principal: Principal,
     /// What the backend is told of that; none where it is told nothing.
     pub forward: Option<Arc<Forward>>,
+    /// Limits that are asked once the message is there.
+    pub late: Option<Box<Late>>,
     /// The largest body that will be read, in bytes.
     pub max_body: usize,
     /// When it has to be over.

@@ -5,27 +5,36 @@
 //! its message too. Only the innermost layer makes an `Admitted`, only `vet` a `Cleared`, and only a `Cleared` opens
 //! the way to an upstream.
 
+mod address;
 mod admit;
 mod authorize;
 mod call;
 mod claims;
+mod concurrency;
 mod cors;
 mod deadline;
 mod fields;
 pub mod identity;
+mod limits;
 mod settings;
 mod size;
 mod vet;
 
+pub use address::ClientAddress;
 pub use admit::{Admit, Admitted};
 pub use authorize::{Authorization, Authorize, Deny, Scopes};
 pub use call::{Bound, Call, Codec, Connect, ConnectForm, Method, Protocol, Resolved, Way, WebForm};
 pub use claims::{ClaimPath, ClaimRule, ClaimSets, ClaimTest, Pattern, Template};
+pub use concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyRule, Gates, Held};
 pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, is_own_page, is_preflight};
 pub use deadline::{Deadline, DeadlineFuture, TimeLimit, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
 pub use fields::{FieldRule, FieldRules, FieldTest};
 pub use identity::{Auth, Authenticate, Authenticator, Principal};
+pub use limits::{
+    AddressLimits, KeyPart, Late, Limit, LimitSettings, Limiters, Limits, Measure, OnFailure, Quota, Rate,
+    RateLimit, RateLimitFuture, RedisSettings, RuleLimit, SharedStore, Tier, TierBy, Window,
+};
 pub use settings::{Defaults, Rule};
 pub use size::{BodySize, BodySizeFuture};
 pub use vet::Cleared;

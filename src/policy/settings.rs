@@ -1,11 +1,14 @@
 //! Rules: what an operator says of single RPCs, keyed by selector.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::authorize::{Deny, Scopes};
 use super::claims::ClaimSets;
+use super::concurrency::ConcurrencyRule;
 use super::fields::FieldRule;
 use super::identity::Auth;
+use super::limits::RuleLimit;
 use crate::problem::Excerpt;
 use crate::route::Selector;
 
@@ -31,6 +34,12 @@ pub struct Rule {
     pub timeout: Option<Duration>,
     /// The largest request body, in bytes.
     pub max_body: Option<usize>,
+    /// How often the methods may be called; none for as often as anyone likes.
+    pub limits: Option<Vec<RuleLimit>>,
+    /// What a call takes of each limit.
+    pub cost: Option<NonZeroU32>,
+    /// How many calls may be under way at once; none for as many as come.
+    pub concurrency: Option<Option<ConcurrencyRule>>,
 }
 
 impl Rule {
@@ -51,6 +60,9 @@ impl Rule {
             fields: None,
             timeout: None,
             max_body: None,
+            limits: None,
+            cost: None,
+            concurrency: None,
         }
     }
 }

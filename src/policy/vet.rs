@@ -44,11 +44,15 @@ impl Cleared<Bytes> {
     /// Clears a call with its only message, which is in a frame of gRPC's, uncompressed.
     ///
     /// # Errors
-    /// A rule about its fields refuses it, or asks about a message that can't be read.
-    pub fn with_message<B>(admitted: Admitted<B>, frame: Bytes) -> Result<Self, Fault> {
-        let call = admitted.into_call();
+    /// A rule about its fields refuses it, a limit that is keyed by them has no room, or the message can't be read.
+    pub async fn with_message<B>(admitted: Admitted<B>, frame: Bytes) -> Result<Self, Fault> {
+        let mut call = admitted.into_call();
+        let message = frame.get(FRAME_HEAD..).unwrap_or_default();
         if let Some(rules) = &call.resolved.method.fields {
-            rules.check(frame.get(FRAME_HEAD..).unwrap_or_default(), &call.principal)?;
+            rules.check(message, &call.principal)?;
+        }
+        if let Some(late) = call.late.take() {
+            late.ask(message).await?;
         }
         Ok(Self::of(call, frame))
     }
@@ -109,13 +113,11 @@ impl Cleared {
     /// There are rules about the message, so nothing may be sent that they were not asked about.
     pub fn unread<B>(admitted: Admitted<B>) -> Result<Self, Fault> {
         let call = admitted.into_call();
-        match &call.resolved.method.fields {
-            None => Ok(Self::of(call, ())),
-            Some(_) => {
-                let why = "a message was to pass that the rules about it were not asked about";
-                Err(Fault::new(Kind::Bug, "INTERNAL", "internal error").because(why))
-            }
+        if call.resolved.method.looks_into_message() {
+            let why = "a message was to pass that the rules about it were not asked about";
+            return Err(Fault::new(Kind::Bug, "INTERNAL", "internal error").because(why));
         }
+        Ok(Self::of(call, ()))
     }
 
     /// Begins a call of a streaming method at its upstream.

@@ -84,11 +84,11 @@ impl Exchanges {
 /// # Errors
 /// They are to be read, and nobody knows what they are encoded in.
 fn read_as(codec: Codec, method: &Method) -> Result<Option<Codec>, Fault> {
-    match (codec, &method.fields) {
+    match (codec, method.looks_into_message()) {
         (Codec::Json, _) => Ok(Some(Codec::Json)),
-        (Codec::Proto, Some(_)) => Ok(Some(Codec::Proto)),
-        (Codec::Proto | Codec::Other, None) => Ok(None),
-        (Codec::Other, Some(_)) => {
+        (Codec::Proto, true) => Ok(Some(Codec::Proto)),
+        (Codec::Proto | Codec::Other, false) => Ok(None),
+        (Codec::Other, true) => {
             let message = "messages of this method are read, so they have to be protobuf or JSON";
             Err(Fault::new(Kind::MediaType, "UNSUPPORTED_MEDIA_TYPE", message))
         }

@@ -9,21 +9,51 @@ use http::uri::Authority;
 use http::{Request, header};
 use tower::{Layer, Service};
 
+use super::load::Load;
 use super::resolve::Detected;
 use crate::fault::{Fault, Kind};
-use crate::policy::{Cors, Protocol, is_own_page};
+use crate::policy::{AddressLimits, Cors, Protocol, is_own_page};
 use crate::protocol::Reply;
 
 #[derive(Clone)]
 pub(super) struct Edge {
     max_url: usize,
     cors: Option<Arc<Cors>>,
+    load: Arc<Load>,
+    addresses: Option<AddressLimits>,
 }
 
 impl Edge {
     /// `max_url` is in bytes; `cors` says whose pages may open WebSockets.
-    pub(super) fn new(max_url: usize, cors: Option<Arc<Cors>>) -> Self {
-        Self { max_url, cors }
+    pub(super) fn new(
+        max_url: usize,
+        cors: Option<Arc<Cors>>,
+        load: Arc<Load>,
+        addresses: Option<AddressLimits>,
+    ) -> Self {
+        Self { max_url, cors, load, addresses }
+    }
+
+    /// What is found in the head.
+    fn judge<B>(&self, detected: Detected<B>) -> Result<Detected<B>, Fault> {
+        // The cheapest first, since it is asked when there is the least room.
+        self.load.check()?;
+        let Detected { protocol, mut request } = detected;
+        if let Some(addresses) = &self.addresses {
+            let (head, body) = request.into_parts();
+            addresses.ask(&head)?;
+            request = Request::from_parts(head, body);
+        }
+        let length = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
+        if length > self.max_url {
+            let message = format!("path and query are longer than {} bytes", self.max_url);
+            return Err(Fault::new(Kind::UrlTooLong, "URL_TOO_LONG", message));
+        }
+        if protocol == Protocol::WebSocket && self.is_foreign(&request) {
+            let message = "pages of this origin may not open WebSockets here";
+            return Err(Fault::new(Kind::ForeignOrigin, "ORIGIN_NOT_ALLOWED", message));
+        }
+        Ok(Detected { protocol, request })
     }
 
     /// Browsers let any page open a WebSocket and send cookies with it; that its origin may is only checked here.
@@ -62,16 +92,9 @@ where
     }
 
     fn call(&mut self, detected: Detected<B>) -> Self::Future {
-        let length = detected.request.uri().path_and_query().map_or(0, |url| url.as_str().len());
-        if length > self.edge.max_url {
-            let message = format!("path and query are longer than {} bytes", self.edge.max_url);
-            let fault = Fault::new(Kind::UrlTooLong, "URL_TOO_LONG", message);
-            return Either::Right(ready(Err(fault)));
+        match self.edge.judge(detected) {
+            Ok(detected) => Either::Left(self.inner.call(detected)),
+            Err(fault) => Either::Right(ready(Err(fault))),
         }
-        if detected.protocol == Protocol::WebSocket && self.edge.is_foreign(&detected.request) {
-            let message = "pages of this origin may not open WebSockets here";
-            return Either::Right(ready(Err(Fault::new(Kind::ForeignOrigin, "ORIGIN_NOT_ALLOWED", message))));
-        }
-        Either::Left(self.inner.call(detected))
     }
 }

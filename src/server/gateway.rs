@@ -13,16 +13,18 @@ use http_body::Body;
 use tokio::sync::{Notify, watch};
 use tower::Service;
 
+use super::limiting::Limiting;
+use super::load::Load;
 use super::observe::Observed;
 use super::reload::Reloader;
 use super::run::{keep_keys_fresh, spawn};
 use super::snapshot;
 use super::sources::Sources;
-use super::stack::{Shared, stack};
+use super::stack::{Policies, Shared, stack};
 use crate::codec::PlanSet;
 use crate::config::Settings;
 use crate::introspection::Own;
-use crate::policy::Authenticator;
+use crate::policy::{AddressLimits, Authenticator, SharedStore};
 use crate::problem::{Problem, Problems};
 use crate::protocol::BoxError;
 use crate::protocol::rest::ErrorRenderer;
@@ -57,12 +59,14 @@ impl Gateway {
             .first()
             .ok_or_else(|| Problem::error("a gateway needs a listener to take choices from"))?;
         let metrics = Arc::new(Metrics::default());
-        let clusters = Arc::new(Clusters::new(&settings.upstreams, 1)?);
+        let clusters = Arc::new(Clusters::new(&settings.upstreams, 1, &metrics)?);
         let mut sources = Sources::new(&settings.schema, &settings.upstreams);
         let (schema, mut warnings) = sources.first(settings.schema.wait())?;
         let (alive, stopped) = watch::channel(false);
         let own = Arc::new(Own::new(listener.exposes, &clusters, 1, stopped.clone()));
-        let (snapshot, more) = snapshot::build(&schema, &settings.rules, &clusters, &own, &metrics, 1)?;
+        let limiting = Limiting::new(settings, &metrics);
+        let (snapshot, more) =
+            snapshot::build(&schema, &settings.rules, &clusters, &own, &metrics, &limiting, 1)?;
         own.expose(Arc::clone(snapshot.exposed()));
         warnings.extend(more);
         let access_log = AccessLog::open(&settings.access_log, Arc::clone(&metrics))
@@ -75,13 +79,21 @@ impl Gateway {
         let authenticator = Arc::new(Authenticator::new(&settings.identity, Arc::clone(&metrics))?);
         // As all threads here, it ends by itself when the gateway is dropped.
         let _ = keep_keys_fresh(&authenticator, stopped.clone())?;
-        let shared = Shared::new(listener, observer, errors, Arc::clone(&snapshots), authenticator, 0);
+        let limit_store = settings.limits.redis.clone();
+        let policies = Policies {
+            authenticator,
+            load: Arc::new(Load::new(listener.limits.requests)),
+            addresses: AddressLimits::new(&listener.name, &listener.address_limits, &limiting.limiters),
+            limit_store: limit_store.map(|redis| Arc::new(SharedStore::new(redis, 1, &metrics))),
+        };
+        let shared = Shared::new(listener, observer, errors, Arc::clone(&snapshots), policies, 0);
         let reloader = Reloader {
             sources,
             rules: settings.rules.clone(),
             clusters,
             own,
             metrics,
+            limiting,
             snapshots,
             silent: BTreeSet::new(),
         };

@@ -32,6 +32,7 @@ use super::tls::{self, Came, Failure, Served, Settled};
 use super::transport::Transport;
 use super::unread::may_be_left;
 use super::watch::{Inspector, Verdict, Watch};
+use crate::policy::ClientAddress;
 use crate::telemetry::Metrics;
 use crate::tls::PeerCertificates;
 
@@ -139,8 +140,12 @@ impl Acceptor {
             stop: self.stop.clone(),
             held,
         };
-        let service =
-            Hyper { stack: RefCell::new(stack.for_client(client)), certificates, watch: Arc::clone(&watch) };
+        let service = Hyper {
+            stack: RefCell::new(stack.for_client(client)),
+            address: ClientAddress(peer.ip().to_canonical()),
+            certificates,
+            watch: Arc::clone(&watch),
+        };
         match version {
             Version::Http1 => {
                 let connection = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
@@ -348,6 +353,7 @@ where
 /// dozen references up and down.
 struct Hyper<S> {
     stack: RefCell<ObserveService<S>>,
+    address: ClientAddress,
     /// Every request of the connection carries them.
     certificates: Option<PeerCertificates>,
     /// Told by a request's body when nobody reads it any more.
@@ -364,6 +370,7 @@ where
     type Future = <ObserveService<S> as Service<Request<B>>>::Future;
 
     fn call(&self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.address);
         if let Some(certificates) = &self.certificates {
             request.extensions_mut().insert(certificates.clone());
         }
@@ -381,6 +388,8 @@ mod tests {
 
     use rustls_pki_types::CertificateDer;
 
+    use super::super::load::Load;
+    use super::super::observe::Observe;
     use super::*;
     use crate::policy::identity::FromCaller;
     use crate::policy::{self, Method, Principal};
@@ -439,9 +448,10 @@ mod tests {
         for (chain, want) in [(vec![], 204), (vec![7, 9], 207)] {
             let chain: Vec<_> = chain.into_iter().map(|byte| CertificateDer::from(vec![byte])).collect();
             let stack =
-                tower::Layer::layer(&super::super::observe::Observe::new(Arc::clone(&observer)), Probe);
+                tower::Layer::layer(&Observe::new(Arc::clone(&observer), Arc::new(Load::new(9))), Probe);
             let service = Hyper {
                 stack: RefCell::new(stack),
+                address: ClientAddress([127, 0, 0, 1].into()),
                 certificates: PeerCertificates::verified(&chain),
                 watch: Arc::default(),
             };

@@ -12,11 +12,12 @@ use pin_project_lite::pin_project;
 use tokio::sync::watch;
 use tower::{Layer, Service};
 
+use super::load::{Counted, Load};
 use super::render::Rendered;
 use super::resolve::Routed;
 use super::watch::{Busy, Watch};
 use crate::policy::identity::FromCaller;
-use crate::policy::{Principal, Protocol};
+use crate::policy::{Held, Principal, Protocol};
 use crate::protocol::websocket::{Session, Stop};
 use crate::protocol::{Aborted, ReplyBody};
 use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparent};
@@ -25,18 +26,24 @@ use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparen
 #[derive(Clone)]
 pub(super) struct Observe {
     observer: Arc<Observer>,
+    load: Arc<Load>,
 }
 
 impl Observe {
-    pub(super) fn new(observer: Arc<Observer>) -> Self {
-        Self { observer }
+    pub(super) fn new(observer: Arc<Observer>, load: Arc<Load>) -> Self {
+        Self { observer, load }
     }
 }
 
 impl<S> Layer<S> for Observe {
     type Service = ObserveService<S>;
     fn layer(&self, inner: S) -> ObserveService<S> {
-        ObserveService { inner, observer: Arc::clone(&self.observer), client: None }
+        ObserveService {
+            inner,
+            observer: Arc::clone(&self.observer),
+            load: Arc::clone(&self.load),
+            client: None,
+        }
     }
 }
 
@@ -63,6 +70,7 @@ impl Client {
 pub(super) struct ObserveService<S> {
     inner: S,
     observer: Arc<Observer>,
+    load: Arc<Load>,
     client: Option<Client>,
 }
 
@@ -96,6 +104,7 @@ where
             id,
         );
         let busy = self.client.as_ref().map(|client| client.watch.begin());
+        let counted = self.load.begin();
         // It is resolved when this returns, though nothing of it is done.
         let inner = self.inner.call(request);
         let protocol = inner.protocol();
@@ -107,15 +116,24 @@ where
         if let Some(method) = inner.method() {
             observation.is_of(Arc::clone(&method.stats), Arc::clone(method.upstream.name()));
         }
-        ObserveFuture { inner, observed: Some((observation, busy)), client }
+        let kept = Kept { _busy: busy, _counted: counted, _held: None };
+        ObserveFuture { inner, observed: Some((observation, kept)), client }
     }
+}
+
+/// What a request holds until its answer is over.
+struct Kept {
+    _busy: Option<Busy>,
+    _counted: Counted,
+    /// Its places among the calls that may be under way at once.
+    _held: Option<Held>,
 }
 
 pin_project! {
     pub(super) struct ObserveFuture<F> {
         #[pin]
         inner: F,
-        observed: Option<(Observation, Option<Busy>)>,
+        observed: Option<(Observation, Kept)>,
         client: Option<Client>,
     }
 }
@@ -132,7 +150,7 @@ where
             Ok(rendered) => rendered,
             Err(never) => match never {},
         };
-        let Some((mut observation, busy)) = this.observed.take() else { return Poll::Pending };
+        let Some((mut observation, mut kept)) = this.observed.take() else { return Poll::Pending };
         let mut response = rendered.response;
         let id = observation.request_id().clone();
         response.headers_mut().insert(REQUEST_ID, id);
@@ -140,20 +158,25 @@ where
             observation.is_by(identity.source.name());
         }
         observation.answered(response.status().as_u16(), rendered.fault.as_ref());
+        kept._held = response.extensions_mut().remove::<Held>();
         if let Some(session) = response.body_mut().take_session() {
-            tokio::spawn(attend(session, observation, this.client.take()));
-            return Poll::Ready(Ok(response.map(|body| Observed { body, observation: None, _busy: None })));
+            tokio::spawn(attend(session, observation, kept, this.client.take()));
+            return Poll::Ready(Ok(response.map(|body| Observed { body, observation: None, _kept: None })));
         }
         if response.body().is_end_stream() {
             // There is nothing of it that hyper would ask for.
             observation.completed();
         }
-        Poll::Ready(Ok(response.map(|body| Observed { body, observation: Some(observation), _busy: busy })))
+        Poll::Ready(Ok(response.map(|body| Observed {
+            body,
+            observation: Some(observation),
+            _kept: Some(kept),
+        })))
     }
 }
 
 /// Runs what goes on once a connection is a WebSocket, and tells of it at its end.
-async fn attend(session: Session, mut observation: Observation, client: Option<Client>) {
+async fn attend(session: Session, mut observation: Observation, kept: Kept, client: Option<Client>) {
     let held = client.as_ref().map(|client| Arc::clone(&client.held));
     let stop: Stop = match client {
         Some(client) => Box::pin(client.stopping()),
@@ -164,7 +187,7 @@ async fn attend(session: Session, mut observation: Observation, client: Option<C
         None => observation.completed(),
     }
     drop(observation);
-    drop(held);
+    drop((kept, held));
 }
 
 /// The body of an answer, which tells the observation what becomes of it.
@@ -172,7 +195,7 @@ pub struct Observed {
     body: ReplyBody,
     /// None where another one tells of it.
     observation: Option<Observation>,
-    _busy: Option<Busy>,
+    _kept: Option<Kept>,
 }
 
 impl Body for Observed {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::snapshot::{Rules, compile_method};
+use super::snapshot::Compiler;
 use crate::introspection::{Exposes, Own};
-use crate::policy::{Method, Rule};
-use crate::telemetry::Metrics;
+use crate::policy::Method;
+use crate::problem::Problems;
 
 /// What the paths of all of them begin with, to tell soon that another one is none of them.
 const PREFIX: &str = "/grpc.";
@@ -22,12 +22,11 @@ struct OwnMethod {
 }
 
 impl OwnMethods {
-    pub(super) fn compile(own: &Own, rules: &[Rule], metrics: &Metrics) -> Self {
-        let rules = Rules::new(rules);
+    pub(super) fn compile(own: &Own, compiler: &Compiler<'_>, problems: &mut Problems) -> Self {
         let methods = own.methods().iter().filter_map(|method| {
-            let compile = |health| {
+            let mut compile = |health| {
                 let server = own.server(Exposes { reflection: true, health });
-                compile_method(method, own.plans(), metrics, server, &rules)
+                compiler.method(method, own.plans(), server, problems)
             };
             Some(OwnMethod {
                 service: method.service().to_owned(),

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tracing::{info, warn};
 
+use super::limiting::Limiting;
 use super::snapshot::{self, Snapshot};
 use super::sources::Sources;
 use crate::codec::PlanSet;
@@ -35,6 +36,7 @@ pub(super) struct Reloader {
     pub clusters: Arc<Clusters>,
     pub own: Arc<Own>,
     pub metrics: Arc<Metrics>,
+    pub limiting: Limiting,
     pub snapshots: Arc<ArcSwap<Snapshot>>,
     /// Upstreams that did not tell anything when they were asked last.
     pub silent: BTreeSet<String>,
@@ -125,8 +127,15 @@ impl Reloader {
 
     fn load(&self, generation: u64) -> Result<(Snapshot, Problems), Problems> {
         let (schema, mut warnings) = self.sources.load()?;
-        let (snapshot, more) =
-            snapshot::build(&schema, &self.rules, &self.clusters, &self.own, &self.metrics, generation)?;
+        let (snapshot, more) = snapshot::build(
+            &schema,
+            &self.rules,
+            &self.clusters,
+            &self.own,
+            &self.metrics,
+            &self.limiting,
+            generation,
+        )?;
         warnings.extend(more);
         Ok((snapshot, warnings))
     }

@@ -123,6 +123,7 @@ where
                     body,
                     principal: Principal::Anonymous,
                     forward: None,
+                    late: None,
                     max_body: 0,
                     limit: TimeLimit::default(),
                 };

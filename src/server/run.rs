@@ -13,19 +13,21 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
+use super::limiting::Limiting;
 use super::listener::{Acceptor, bind};
+use super::load::Load;
 use super::reload::Reloader;
 use super::renew::Renewal;
 use super::settings::{ListenerSettings, shown};
 use super::snapshot::{self, Snapshot};
 use super::sources::Sources;
-use super::stack::{Shared, stack};
+use super::stack::{Policies, Shared, stack};
 use super::tls::Served;
 use crate::admin::{self, Admin};
 use crate::codec::PlanSet;
 use crate::config::Settings;
 use crate::introspection::Own;
-use crate::policy::Authenticator;
+use crate::policy::{AddressLimits, Authenticator, SharedStore};
 use crate::problem::{Problem, Problems};
 use crate::protocol::rest::ErrorRenderer;
 use crate::schema;
@@ -60,12 +62,14 @@ struct Ending {
 pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
     let workers = settings.workers.unwrap_or_else(cores).get();
     let metrics = Arc::new(Metrics::default());
-    let clusters = Arc::new(Clusters::new(&settings.upstreams, workers)?);
+    let clusters = Arc::new(Clusters::new(&settings.upstreams, workers, &metrics)?);
     let mut sources = Sources::new(&settings.schema, &settings.upstreams);
     let (schema, mut warnings) = sources.first(settings.schema.wait())?;
     let (stop, stopped) = watch::channel(false);
     let own = Arc::new(Own::new(shown(&settings.listeners), &clusters, workers, stopped.clone()));
-    let (snapshot, more) = snapshot::build(&schema, &settings.rules, &clusters, &own, &metrics, 1)?;
+    let limiting = Limiting::new(settings, &metrics);
+    let (snapshot, more) =
+        snapshot::build(&schema, &settings.rules, &clusters, &own, &metrics, &limiting, 1)?;
     warnings.extend(more);
     metrics.generation(snapshot.generation());
     own.expose(Arc::clone(snapshot.exposed()));
@@ -104,12 +108,20 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         let thread = spawn("admin".into(), closed, move |closed| admin::serve(listener, admin, closed))?;
         running.admin_thread = Some((close, thread));
     }
+    let limit_store = settings.limits.redis.clone();
+    let limit_store = limit_store.map(|redis| Arc::new(SharedStore::new(redis, workers, &metrics)));
+    let address_limits: Vec<Option<AddressLimits>> = settings
+        .listeners
+        .iter()
+        .map(|listener| AddressLimits::new(&listener.name, &listener.address_limits, &limiting.limiters))
+        .collect();
     let reloader = Reloader {
         sources,
         rules: settings.rules.clone(),
         clusters: Arc::clone(&clusters),
         own,
         metrics: Arc::clone(&metrics),
+        limiting,
         snapshots: Arc::clone(&snapshots),
         silent: BTreeSet::new(),
     };
@@ -122,7 +134,13 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
     }
     let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut renewal = Renewal::new(Arc::clone(&metrics));
-    for listener in listeners {
+    for (listener, addresses) in listeners.into_iter().zip(address_limits) {
+        let policies = Policies {
+            authenticator: Arc::clone(&authenticator),
+            load: Arc::new(Load::new(listener.settings.limits.requests)),
+            addresses,
+            limit_store: limit_store.clone(),
+        };
         let tls = listener.settings.tls.clone();
         let tls = tls.map(|tls| renewal.add(&listener.settings.name, tls)).transpose()?;
         let errors =
@@ -133,7 +151,7 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
                 Arc::clone(&observer),
                 Arc::clone(&errors),
                 Arc::clone(&snapshots),
-                Arc::clone(&authenticator),
+                policies.clone(),
                 worker,
             );
             let socket = Socket {
@@ -153,6 +171,7 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
             number,
             sockets,
             clusters: Arc::clone(&clusters),
+            limit_store: limit_store.clone(),
             metrics: Arc::clone(&metrics),
             ending: Arc::clone(&running.ending),
         };
@@ -274,6 +293,7 @@ struct Worker {
     number: usize,
     sockets: Vec<Socket>,
     clusters: Arc<Clusters>,
+    limit_store: Option<Arc<SharedStore>>,
     metrics: Arc<Metrics>,
     ending: Arc<Ending>,
 }
@@ -285,6 +305,9 @@ impl Worker {
             tokio::spawn(flush_when_idle(Arc::clone(log)));
         }
         self.clusters.warm(self.number);
+        if let Some(store) = &self.limit_store {
+            store.warm(self.number);
+        }
         let (alive, mut gone) = mpsc::channel(1);
         for socket in self.sockets {
             let acceptor = Acceptor {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
-use crate::policy::{CorsSettings, Defaults};
+use crate::policy::{CorsSettings, Defaults, Limit};
 use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
 use crate::protocol::websocket::WebSocketSettings;
@@ -42,6 +42,8 @@ pub struct ListenerSettings {
     /// What holds where no rule says anything.
     pub defaults: Defaults,
     pub limits: Limits,
+    /// How often requests may come from each address; all are keyed by address and counted in this process.
+    pub address_limits: Vec<Limit>,
     pub timeouts: Timeouts,
 }
 
@@ -68,6 +70,7 @@ impl ListenerSettings {
             exposes: Exposes::default(),
             defaults: Defaults::default(),
             limits: Limits::default(),
+            address_limits: Vec::new(),
             timeouts: Timeouts::default(),
         }
     }
@@ -93,6 +96,8 @@ pub struct Limits {
     pub connections: usize,
     /// Streams open at the same time on one HTTP/2 connection.
     pub streams: u32,
+    /// Requests under way at the same time, over all workers.
+    pub requests: usize,
 }
 
 impl Default for Limits {
@@ -104,6 +109,7 @@ impl Default for Limits {
             url: 16 << 10,
             connections: 65_536,
             streams: 256,
+            requests: 65_536,
         }
     }
 }

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
 use super::authorization::{self, Asks};
+use super::limiting::{Compiled, Limiting};
 use super::own::OwnMethods;
 use super::settings::shown;
 use super::sources::load_schema;
@@ -109,9 +110,11 @@ impl Shown<'_> {
 /// Every problem in schema, HTTP rules, upstreams and rules.
 pub fn compile(settings: &Settings) -> Result<(Snapshot, Problems), Problems> {
     let (schema, mut warnings) = load_schema(&settings.schema, &settings.upstreams)?;
-    let clusters = Clusters::new(&settings.upstreams, 1)?;
+    let metrics = Arc::new(Metrics::default());
+    let clusters = Clusters::new(&settings.upstreams, 1, &metrics)?;
     let own = Own::new(shown(&settings.listeners), &clusters, 1, watch::channel(false).1);
-    let (snapshot, more) = build(&schema, &settings.rules, &clusters, &own, &Metrics::default(), 1)?;
+    let limiting = Limiting::new(settings, &metrics);
+    let (snapshot, more) = build(&schema, &settings.rules, &clusters, &own, &metrics, &limiting, 1)?;
     warnings.extend(more);
     Ok((snapshot, warnings))
 }
@@ -123,14 +126,20 @@ pub(super) fn build(
     clusters: &Clusters,
     own: &Own,
     metrics: &Metrics,
+    limiting: &Limiting,
     generation: u64,
 ) -> Result<(Snapshot, Problems), Problems> {
     let mut problems = Problems::new();
     report_idle_rules(schema, own, rules, &mut problems);
     report_own_upstreams(own, rules, &mut problems);
+    let told: Vec<&schema::Method> = schema.methods.iter().chain(own.methods()).collect();
+    limiting.report_inert(&told, rules, &mut problems);
     let plans = PlanSet::compile_with(&schema.pool, &schema.features);
     authorization::report(schema, &plans, own, rules, &mut problems);
-    let methods = compile_methods(schema, rules, clusters, metrics, &plans, &mut problems);
+    let sorted = Rules::new(rules);
+    let compiler = Compiler { rules: &sorted, metrics, limiting };
+    let methods = compile_methods(schema, &compiler, clusters, &plans, &mut problems);
+    let own_methods = OwnMethods::compile(own, &compiler, &mut problems);
     let mut router = RouterBuilder::new();
     let mut bindings = 0;
     for binding in &schema.bindings {
@@ -163,7 +172,7 @@ pub(super) fn build(
     let served = served.filter_map(|(told, method)| Some((told.service(), &method.as_ref()?.upstream)));
     problems.into_result(Snapshot {
         exposed: Arc::new(Exposed::new(index, served)),
-        own: OwnMethods::compile(own, rules, metrics),
+        own: own_methods,
         generation,
         router: router.build(),
         rpcs: methods.into_iter().flatten().map(|method| (method.path.as_str().into(), method)).collect(),
@@ -201,13 +210,12 @@ fn example(schema: &Schema) -> Option<String> {
 /// One [`Method`] for each of the schema, in its order; none where there is a problem with it.
 fn compile_methods(
     schema: &Schema,
-    rules: &[Rule],
+    compiler: &Compiler<'_>,
     clusters: &Clusters,
-    metrics: &Metrics,
     plans: &Arc<PlanSet>,
     problems: &mut Problems,
 ) -> Vec<Option<Arc<Method>>> {
-    let rules = Rules::new(rules);
+    let rules = compiler.rules;
     let mut homeless: BTreeMap<&str, usize> = BTreeMap::new();
     let mut contested: BTreeMap<&str, &[Arc<str>]> = BTreeMap::new();
     let methods = schema
@@ -229,7 +237,7 @@ fn compile_methods(
                 *homeless.entry(service).or_default() += 1;
                 return None;
             };
-            let compiled = compile_method(method, plans, metrics, upstream, &rules);
+            let compiled = compiler.method(method, plans, upstream, problems);
             if compiled.is_none() {
                 problems.push(Problem::error(format!(
                     "`{service}/{name}` can't be compiled: its messages don't fit what is said of them"
@@ -255,32 +263,45 @@ fn compile_methods(
     methods
 }
 
-/// A method with all that the rules say of it; none where its messages are missing, or don't have what rules are about.
-pub(super) fn compile_method(
-    method: &schema::Method,
-    plans: &Arc<PlanSet>,
-    metrics: &Metrics,
-    upstream: &Arc<Cluster>,
-    rules: &Rules<'_>,
-) -> Option<Arc<Method>> {
-    let (service, name) = (method.service(), method.name());
-    let input = plans.message(method.input().full_name())?;
-    let Asks { auth, authorization, fields } = Asks::of(method, &input, rules).ok()?;
-    Some(Arc::new(Method {
-        path: PathAndQuery::try_from(method.path.as_str()).ok()?,
-        input,
-        output: plans.message(method.output().full_name())?,
-        client_streaming: method.client_streaming,
-        server_streaming: method.server_streaming,
-        idempotency: method.idempotency(),
-        upstream: Arc::clone(upstream),
-        auth,
-        authorization,
-        fields,
-        timeout: Some(rules.most_specific(service, name, |rule| rule.timeout).unwrap_or(DEFAULT_TIMEOUT)),
-        max_body: rules.most_specific(service, name, |rule| rule.max_body),
-        stats: metrics.call(method.path.trim_start_matches('/')),
-    }))
+/// What methods are compiled with.
+pub(super) struct Compiler<'c> {
+    pub rules: &'c Rules<'c>,
+    pub metrics: &'c Metrics,
+    pub limiting: &'c Limiting,
+}
+
+impl Compiler<'_> {
+    /// A method with all that the rules say of it; none where its messages are missing, or don't have what rules are
+    /// about.
+    pub(super) fn method(
+        &self,
+        method: &schema::Method,
+        plans: &Arc<PlanSet>,
+        upstream: &Arc<Cluster>,
+        problems: &mut Problems,
+    ) -> Option<Arc<Method>> {
+        let (service, name, rules) = (method.service(), method.name(), self.rules);
+        let input = plans.message(method.input().full_name())?;
+        let Asks { auth, authorization, fields } = Asks::of(method, &input, rules).ok()?;
+        let Compiled { limits, concurrency } = self.limiting.compile(method, &input, rules, problems);
+        Some(Arc::new(Method {
+            path: PathAndQuery::try_from(method.path.as_str()).ok()?,
+            input,
+            output: plans.message(method.output().full_name())?,
+            client_streaming: method.client_streaming,
+            server_streaming: method.server_streaming,
+            idempotency: method.idempotency(),
+            upstream: Arc::clone(upstream),
+            auth,
+            authorization,
+            fields,
+            timeout: Some(rules.most_specific(service, name, |rule| rule.timeout).unwrap_or(DEFAULT_TIMEOUT)),
+            max_body: rules.most_specific(service, name, |rule| rule.max_body),
+            limits,
+            concurrency,
+            stats: self.metrics.call(method.path.trim_start_matches('/')),
+        }))
+    }
 }
 
 /// Rules, the most specific first.

@@ -15,6 +15,7 @@ use crate::introspection::{FetchError, fetch};
 use crate::problem::{Problem, Problems};
 use crate::route::Selector;
 use crate::schema::{self, ReflectSettings, Reflected, Schema, SchemaSettings};
+use crate::telemetry::Metrics;
 use crate::upstream::{Clusters, UpstreamSettings};
 
 /// Between two questions to a backend that is not up yet.
@@ -104,7 +105,7 @@ impl Sources {
                 let Some(reflect) = reflect.clone() else { continue };
                 let services = services.clone();
                 // Connections of their own, which end with the question.
-                let clusters = Clusters::new(std::slice::from_ref(&upstream), 1)?;
+                let clusters = Clusters::new(std::slice::from_ref(&upstream), 1, &Metrics::default())?;
                 tasks.spawn(async move {
                     (index, ask_until(&clusters, &upstream, &services, &reflect, wait).await)
                 });

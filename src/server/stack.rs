@@ -12,6 +12,7 @@ use tower::{Service, ServiceBuilder, service_fn};
 use super::compress::Compress;
 use super::cors::CrossOrigin;
 use super::edge::Edge;
+use super::load::Load;
 use super::observe::{Observe, ObserveService};
 use super::render::{Render, Rendered};
 use super::resolve::{Resolve, Routed};
@@ -19,7 +20,10 @@ use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use super::unread::{Unread, Watched};
 use crate::introspection::Exposes;
-use crate::policy::{Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Cors, Deadline};
+use crate::policy::{
+    AddressLimits, Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Concurrency, Cors,
+    Deadline, RateLimit, SharedStore,
+};
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
 use crate::protocol::{BoxError, Exchanges, grpc, messages, websocket};
@@ -39,6 +43,19 @@ pub(super) struct Shared {
     pub authorize: Authorize,
     pub max_url: usize,
     pub max_body: usize,
+    pub load: Arc<Load>,
+    pub addresses: Option<AddressLimits>,
+    pub rate_limit: RateLimit,
+}
+
+/// What all workers share of a listener's policies.
+#[derive(Clone)]
+pub(super) struct Policies {
+    pub authenticator: Arc<Authenticator>,
+    pub load: Arc<Load>,
+    pub addresses: Option<AddressLimits>,
+    /// Where limits are counted that gateways share.
+    pub limit_store: Option<Arc<SharedStore>>,
 }
 
 impl Shared {
@@ -47,9 +64,10 @@ impl Shared {
         observer: Arc<Observer>,
         errors: Arc<ErrorRenderer>,
         snapshots: Arc<ArcSwap<Snapshot>>,
-        authenticator: Arc<Authenticator>,
+        policies: Policies,
         worker: usize,
     ) -> Self {
+        let Policies { authenticator, load, addresses, limit_store } = policies;
         let grpc = grpc::Exchange {
             worker,
             max_reply: settings.limits.message,
@@ -95,6 +113,9 @@ impl Shared {
             exposes: settings.exposes,
             max_url: settings.limits.url,
             max_body: settings.limits.body,
+            load,
+            addresses,
+            rate_limit: RateLimit::new(limit_store, worker),
         }
     }
 }
@@ -115,7 +136,7 @@ where
     let exchanges = Arc::clone(&shared.exchanges);
     ServiceBuilder::new()
         // Outermost: it must see every request and every answer, whatever happens between.
-        .layer(Observe::new(Arc::clone(&shared.observer)))
+        .layer(Observe::new(Arc::clone(&shared.observer), Arc::clone(&shared.load)))
         // Whatever the answer is, its client has to know whether the connection ends with it.
         .layer(Unread)
         // Whatever the answer is, a browser has to know who may read it.
@@ -125,7 +146,12 @@ where
         // Every fault from below ends here, so nothing below renders.
         .layer(Render::new(Arc::clone(&shared.errors), Arc::clone(&shared.metrics)))
         // Refuses by the head alone, before a route is looked for.
-        .layer(Edge::new(shared.max_url, shared.cors.clone()))
+        .layer(Edge::new(
+            shared.max_url,
+            shared.cors.clone(),
+            Arc::clone(&shared.load),
+            shared.addresses.clone(),
+        ))
         // From here on a call is an RPC; everything that is decided is keyed to it.
         .layer(Resolve::new(
             Arc::clone(&shared.snapshots),
@@ -137,8 +163,12 @@ where
         .layer(shared.authenticate.clone())
         // Who it is decides what they may.
         .layer(shared.authorize.clone())
-        // Before the body, so that a body that trickles in counts too.
+        // Of those that may call: what is refused by the layers above costs nobody's share.
+        .layer(shared.rate_limit.clone())
+        // Before the body, so that a body that trickles in counts too; and before the queue, so that waiting does.
         .layer(Deadline)
+        // Last of what may wait or refuse by the head, so that a place is held by nobody who is refused anyway.
+        .layer(Concurrency)
         // A body that says that it is too large is refused before a byte of it is read.
         .layer(BodySize::new(shared.max_body))
         // Innermost of the policies: what it lets through has passed all of them.

@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::runtime::RuntimeMetrics;
 
 use super::identity::IdentityMetrics;
+use super::limits::{GateStats, LimitMetrics, LimitStats};
 use super::tls::TlsMetrics;
 use crate::fault::{Code, Origin};
 
@@ -112,6 +113,7 @@ pub struct Metrics {
     access_log_dropped: Counter,
     tls: TlsMetrics,
     identity: IdentityMetrics,
+    limits: LimitMetrics,
 }
 
 impl Metrics {
@@ -171,6 +173,21 @@ impl Metrics {
         &self.identity
     }
 
+    /// The counters of the limit that logs call so, for it to keep.
+    pub fn limit(&self, rule: &str) -> LimitStats {
+        self.limits.limit(rule)
+    }
+
+    /// What is counted of the gate that logs call so, for it to keep.
+    pub fn gate(&self, rule: &str) -> GateStats {
+        self.limits.gate(rule)
+    }
+
+    /// A connection to the store of shared limits was lost.
+    pub fn limits_store_lost(&self) {
+        self.limits.store_lost();
+    }
+
     /// A bug that one call met.
     pub fn panicked(&self) {
         self.panics.inc();
@@ -220,6 +237,7 @@ impl Metrics {
         );
         self.tls.register(&mut registry);
         self.identity.register(&mut registry);
+        self.limits.register(&mut registry);
         registry.register_collector(Box::new(Calls(Arc::clone(self))));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;

@@ -5,6 +5,7 @@
 
 mod access_log;
 mod identity;
+mod limits;
 mod metrics;
 mod observation;
 mod settings;
@@ -13,6 +14,7 @@ mod trace;
 
 pub use access_log::{AccessLog, flush_lines, flush_when_idle};
 pub use identity::{IdentityMetrics, TokenCounters};
+pub use limits::{GateStats, LimitStats};
 pub use metrics::{CallStats, Metrics, Open, Reload};
 pub use observation::{Observation, Observer, Outcome};
 pub use settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};

@@ -11,12 +11,14 @@ use tokio::time::Instant;
 
 use super::call::{Replies, Reply, Sender};
 use super::connection::{Connection, Dial, Purpose, Reach, ServePipe, Target};
+use super::gate::Gate;
 use super::incoming::Incoming;
 use super::settings::{Endpoint, UpstreamSettings};
 use super::status;
 use super::tls;
 use crate::fault::{Fault, Kind};
 use crate::problem::Problems;
+use crate::telemetry::Metrics;
 
 /// Every upstream of a process.
 pub struct Clusters {
@@ -31,12 +33,12 @@ impl Clusters {
     ///
     /// # Errors
     /// TLS settings that can't be used.
-    pub fn new(settings: &[UpstreamSettings], workers: usize) -> Result<Self, Problems> {
+    pub fn new(settings: &[UpstreamSettings], workers: usize, metrics: &Metrics) -> Result<Self, Problems> {
         let mut problems = Problems::new();
         let mut all = Vec::with_capacity(settings.len());
         let (changed, reach_changed) = watch::channel(());
         for settings in settings {
-            match Cluster::new(settings, workers, changed.clone()) {
+            match Cluster::new(settings, workers, changed.clone(), metrics) {
                 Ok(cluster) => all.push(Arc::new(cluster)),
                 Err(found) => problems.extend(found),
             }
@@ -86,6 +88,8 @@ impl Clusters {
 pub struct Cluster {
     name: Arc<str>,
     reach: Arc<Reach>,
+    /// None where as many calls may be under way as come.
+    gate: Option<Arc<Gate>>,
     /// By worker. A connection lives on the runtime of its worker, so that a call never crosses threads.
     pools: Vec<Pool>,
 }
@@ -118,6 +122,7 @@ impl Cluster {
         settings: &UpstreamSettings,
         workers: usize,
         changed: watch::Sender<()>,
+        metrics: &Metrics,
     ) -> Result<Self, Problems> {
         let reach = Reach::new(changed);
         let name: Arc<str> = settings.name.as_str().into();
@@ -138,7 +143,12 @@ impl Cluster {
                 reach: Arc::clone(&reach),
             }));
         }
-        Ok(Self::to(name, reach, &targets, settings.connections.get(), workers))
+        let gate = settings.concurrency.map(|concurrency| {
+            let label: Arc<str> = format!("upstream {name}").into();
+            let stats = Arc::new(metrics.gate(&label));
+            Arc::new(Gate::new(concurrency, label, stats))
+        });
+        Ok(Self { gate, ..Self::to(name, reach, &targets, settings.connections.get(), workers) })
     }
 
     /// A server within the process, called like any other one. Each worker has a pipe of its own to it.
@@ -172,12 +182,18 @@ impl Cluster {
             next: AtomicUsize::new(0),
         };
         let pool = || Pool { unary: turns(Purpose::Unary), streams: turns(Purpose::Streams) };
-        Self { pools: (0..workers.max(1)).map(|_| pool()).collect(), name, reach }
+        Self { pools: (0..workers.max(1)).map(|_| pool()).collect(), name, reach, gate: None }
     }
 
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What holds it to a number of calls at once.
+    #[must_use]
+    pub fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.as_ref()
     }
 
     fn pool(&self, worker: usize) -> Option<&Pool> {
@@ -315,12 +331,18 @@ mod tests {
             tls: None,
             connect_timeout: Duration::from_secs(1),
             connections: std::num::NonZeroUsize::MIN,
+            concurrency: None,
         }
     }
 
     #[tokio::test]
     async fn taking_turns_reaches_every_endpoint() {
-        let clusters = Clusters::new(&[settings(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])], 2).unwrap();
+        let clusters = Clusters::new(
+            &[settings(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])],
+            2,
+            &Metrics::default(),
+        )
+        .unwrap();
         let cluster = clusters.only().unwrap();
         let mut ports: Vec<u16> =
             (0..6).map(|_| cluster.pools[1].unary.choose().unwrap().endpoint().port).collect();
@@ -332,7 +354,8 @@ mod tests {
     #[tokio::test]
     async fn nobody_listening_is_unavailable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let clusters = Clusters::new(&[settings(&[&format!("127.0.0.1:{port}")])], 1).unwrap();
+        let clusters =
+            Clusters::new(&[settings(&[&format!("127.0.0.1:{port}")])], 1, &Metrics::default()).unwrap();
         let call = Outgoing {
             path: PathAndQuery::from_static("/a.B/C"),
             headers: HeaderMap::new(),

@@ -91,6 +91,8 @@ pub(super) fn http_status(fault: &Fault) -> StatusCode {
         | Kind::Denied
         | Kind::Unauthenticated
         | Kind::Stopping
+        | Kind::RateLimited
+        | Kind::Overloaded
         | Kind::Unsupported
         | Kind::Incomplete
         | Kind::SlowClient

@@ -41,7 +41,8 @@ where
     let mut headers = metadata::from_request(std::mem::take(&mut call.head.headers))?;
     metadata::put_call(&mut headers);
     put_timeout(&mut headers, call.limit.deadline);
-    let reply = Cleared::with_message(admitted, message)?
+    let reply = Cleared::with_message(admitted, message)
+        .await?
         .unary_whole(exchange.worker, headers, exchange.max_reply)
         .await?;
     let UnaryReply { headers, message, trailers } = reply;

@@ -109,13 +109,13 @@ impl Exchange {
 
         let reply = match only {
             Some(message) if !method.server_streaming => {
-                let cleared = Cleared::with_message(admitted, message)?;
+                let cleared = Cleared::with_message(admitted, message).await?;
                 cleared.unary_whole(self.worker, headers, self.max_reply).await?
             }
             only => {
                 let (mut replies, mut upload) = match only {
                     Some(message) => {
-                        let cleared = Cleared::with_message(admitted, message)?;
+                        let cleared = Cleared::with_message(admitted, message).await?;
                         (cleared.replies(self.worker, headers, self.max_reply).await?, None)
                     }
                     None => {

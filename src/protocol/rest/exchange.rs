@@ -97,7 +97,8 @@ impl Exchange {
         let is_head = call.head.method == HttpMethod::HEAD;
         let (whole, deadline) = (self.whole_up_to(&call.head, &bound.binding, &wishes), call.limit.deadline);
         let headers = outgoing(std::mem::take(&mut call.head.headers), call.limit.deadline)?;
-        let reply = Cleared::with_message(admitted, message)?
+        let reply = Cleared::with_message(admitted, message)
+            .await?
             .unary(self.worker, headers, self.settings.max_reply, whole)
             .await?;
         let reply = match reply {

@@ -110,7 +110,7 @@ where
             (replies, Some(Box::pin(send_all(*source, sender, body)) as Upload))
         }
         Request::Whole(message) => {
-            let cleared = Cleared::with_message(admitted, message)?;
+            let cleared = Cleared::with_message(admitted, message).await?;
             (cleared.replies(worker, headers, max_reply).await?, None)
         }
     };

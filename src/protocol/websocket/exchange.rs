@@ -60,16 +60,16 @@ impl Exchange {
         }
         let headers = rest::outgoing(headers, limit.deadline)?;
         let (worker, max_reply) = (self.rest.worker, self.rest.settings.max_reply);
-        let opening = match (ready, &method.fields) {
+        let opening = match (ready, method.looks_into_message()) {
             (Some(message), _) => {
-                let cleared = Cleared::with_message(admitted, message)?;
+                let cleared = Cleared::with_message(admitted, message).await?;
                 Opening::Asked(cleared.replies(worker, headers, max_reply).await?)
             }
-            (None, None) => {
+            (None, false) => {
                 let (sender, replies) = Cleared::unread(admitted)?.stream(worker, headers, max_reply).await?;
                 Opening::Begun(sender, replies)
             }
-            (None, Some(_)) => Opening::Waits(Box::new((admitted, headers))),
+            (None, true) => Opening::Waits(Box::new((admitted, headers))),
         };
         let running = Running {
             rest: Arc::clone(&self.rest),

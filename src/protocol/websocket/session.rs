@@ -172,7 +172,7 @@ async fn begin(
     message: Bytes,
     rest: &rest::Exchange,
 ) -> Result<Replies, Fault> {
-    let cleared = Cleared::with_message(admitted, message)?;
+    let cleared = Cleared::with_message(admitted, message).await?;
     cleared.replies(rest.worker, headers, rest.settings.max_reply).await
 }
 
