@@ -125,7 +125,7 @@ const REQUEST_HEADERS: [&str; 18] = [
 ];
 
 /// Headers of answers that the clients' protocols need.
-const EXPOSED: [&str; 11] = [
+const EXPOSED: [&str; 13] = [
     "content-encoding",
     "grpc-status",
     "grpc-message",
@@ -134,6 +134,8 @@ const EXPOSED: [&str; 11] = [
     "connect-content-encoding",
     "etag",
     "location",
+    "ratelimit",
+    "ratelimit-policy",
     "retry-after",
     "www-authenticate",
     "x-request-id",

@@ -4,7 +4,7 @@ use prost::Message;
 use serde_json::Value;
 use transom::fault::{Any, Detail, ErrorInfo, QuotaFailure, RetryInfo, RpcStatus};
 
-use crate::support::{Choices, Http1, Http2, Reply, Site, call, frame, request};
+use crate::support::{Choices, Http1, Http2, Reply, Site, call, frame, request, until};
 
 const PROTO: &str = r#"
 syntax = "proto3";
@@ -76,7 +76,8 @@ fn by_protocol(site: &Site, number: usize) -> (Outcome, Reply) {
                 let lines = String::from_utf8_lossy(&reply.body[5..]).into_owned();
                 let details = lines.lines().find_map(|line| line.strip_prefix("grpc-status-details-bin: "));
                 let mut headers = http::HeaderMap::new();
-                headers.insert("grpc-status-details-bin", details.expect("details").parse().unwrap());
+                headers
+                    .insert("grpc-status-details-bin", details.expect("details").parse().expect("a header"));
                 Outcome::Refused(info(&status(&headers).details).reason)
             } else {
                 Outcome::Passed
@@ -181,6 +182,17 @@ fn what_one_limit_refuses_costs_no_other() {
 }
 
 #[test]
+fn loading_again_leaves_counts_as_they_are() {
+    let more =
+        "admin: { address: '127.0.0.1:0' }\nrules:\n  t.S/*: { limits: [{ rate: 2/59m, key: global }] }\n";
+    let site = Site::new(PROTO, Choices { more, ..Choices::default() });
+    assert_eq!(site.get("/free").status, 200);
+    site.gateway.running().reload();
+    until("the schema is loaded again", || site.gateway.metric("transom_generation") == 2);
+    assert_eq!((site.get("/free").status, site.get("/free").status), (200, 429));
+}
+
+#[test]
 fn costs_keys_and_rules_by_method() {
     let site = site(
         "  t.S/*: { limits: [{ rate: 10/59m, key: [method, 'header:x-tenant'] }] }\n  t.S/Dear: { cost: 5 }\n  t.S/Free: { limits: off }\n",
@@ -232,12 +244,10 @@ fn the_message_can_be_the_key() {
 fn the_rule_that_decided_is_in_log_and_metrics() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
-    let more = format!(
-        "admin: {{ address: '127.0.0.1:0' }}\nrules:\n  t.S/*: {{ limits: [{{ rate: 1/59m, key: global, name: few }}] }}\n"
-    );
+    let more = "admin: { address: '127.0.0.1:0' }\nrules:\n  t.S/*: { limits: [{ rate: 1/59m, key: global, name: few }] }\n";
     let schema = crate::support::Schema::new(PROTO);
     let backend = crate::support::Backend::start(&schema, crate::support::Answer::Echo);
-    let yaml = Choices { more: &more, ..Choices::default() }
+    let yaml = Choices { more, ..Choices::default() }
         .yaml(&schema, backend.address)
         .replace("access_log: off", &format!("access_log: {{ to: '{}' }}", log.display()));
     let gateway = crate::support::Gateway::start(&yaml, schema.folder());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::Standing;
-use super::fields::{Told, list, standing};
+use super::fields::{Told, standings as standings_of};
 use super::limiter::Limiter;
 use super::set::{Group, Keys};
 use super::settings::{Limit, Measure, OnFailure};
@@ -143,8 +143,9 @@ impl Asked {
 
     fn told(&self, group: &Group) -> Told {
         let standings = group.limiters.iter().zip(&self.standings);
-        let standings = standings.filter_map(|(limiter, at)| Some(standing(&limiter.limit, at.as_ref()?)));
-        Told { policy: group.policy.clone(), standing: list(standings) }
+        let standing =
+            standings_of(standings.filter_map(|(limiter, at)| Some((&*limiter.told_name, at.as_ref()?))));
+        Told { policy: group.policy.clone(), standing }
     }
 
     /// The limit at `at` refuses.

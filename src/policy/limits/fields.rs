@@ -1,7 +1,6 @@
 //! The header fields by which clients learn how limits stand: `RateLimit-Policy` and `RateLimit`, as structured fields
 //! (draft-ietf-httpapi-ratelimit-headers-10, sections 2 and 3).
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -28,16 +27,26 @@ pub(super) fn policy(limit: &Limit) -> String {
     format!("{};q={quota};w={window}", name(limit))
 }
 
-/// `"name";r=5;t=3`: what is left, and after how many seconds it is as new.
-pub(super) fn standing(limit: &Limit, standing: &Standing) -> String {
-    let mut text = name(limit);
-    // Writing to memory does not fail.
-    let _ = write!(text, ";r={};t={}", standing.remaining, whole_seconds(standing.reset));
-    text
+/// `"name";r=5;t=3`, for each limit: what is left, and after how many seconds it is as new. Names are as [`name`] gives
+/// them. This is done for every call.
+pub(super) fn standings<'n>(all: impl Iterator<Item = (&'n str, &'n Standing)>) -> Option<HeaderValue> {
+    let mut text = String::with_capacity(64);
+    let mut number = itoa::Buffer::new();
+    for (name, standing) in all {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(name);
+        text.push_str(";r=");
+        text.push_str(number.format(standing.remaining));
+        text.push_str(";t=");
+        text.push_str(number.format(whole_seconds(standing.reset)));
+    }
+    if text.is_empty() { None } else { HeaderValue::try_from(text).ok() }
 }
 
 /// A name as a String of structured fields (RFC 9651, section 3.3.3).
-fn name(limit: &Limit) -> String {
+pub(super) fn name(limit: &Limit) -> String {
     let mut text = String::with_capacity(limit.name.len() + 24);
     text.push('"');
     for c in limit.name.chars() {
@@ -111,10 +120,11 @@ mod tests {
 
     #[test]
     fn standings_are_rounded_up_to_seconds() {
-        let limit = limit("x", rate(1, 1, 1));
         let at = |millis| Standing { remaining: 3, reset: Duration::from_millis(millis), retry: None };
-        assert_eq!(standing(&limit, &at(0)), "\"x\";r=3;t=0");
-        assert_eq!(standing(&limit, &at(1001)), "\"x\";r=3;t=2");
+        let (first, second) = (at(0), at(1001));
+        let told = standings([("\"x\"", &first), ("\"y\"", &second)].into_iter());
+        assert_eq!(told.unwrap(), "\"x\";r=3;t=0, \"y\";r=3;t=2");
+        assert_eq!(standings([].into_iter()), None);
     }
 
     #[test]

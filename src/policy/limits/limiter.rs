@@ -9,6 +9,7 @@ use governor::clock::MonotonicClock;
 
 use super::Standing;
 use super::bucket::Bucket;
+use super::fields::name;
 use super::key::Material;
 use super::settings::{Limit, Measure};
 use super::shared::Digest;
@@ -22,6 +23,8 @@ pub(super) struct Limiter {
     /// Where the limit is said and what it is called, for logs and metrics: `shop.v1.Orders/* 10/s`.
     pub label: Arc<str>,
     pub stats: LimitStats,
+    /// Its name as header fields have it.
+    pub told_name: String,
     /// What gateways that share it know it by.
     shared_name: String,
     local: Local,
@@ -46,6 +49,7 @@ impl Limiter {
                 Measure::Rate(rate) => format!("{label} {}/{}", rate.burst, rate.period().as_nanos()),
                 Measure::Quota(quota) => format!("{label} {}@{}", quota.most, quota.window.length),
             },
+            told_name: name(limit),
             limit: limit.clone(),
             stats: metrics.limit(&label),
             label,
@@ -99,13 +103,13 @@ impl Limiters {
     /// The limiter of this limit, as it is said by `scope`: a selector, a tier, a listener.
     pub(super) fn get(&self, scope: &str, limit: &Limit) -> Arc<Limiter> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = (scope.to_owned(), limit.clone());
-        if let Some(known) = all.get(&name).and_then(Weak::upgrade) {
+        let said = (scope.to_owned(), limit.clone());
+        if let Some(known) = all.get(&said).and_then(Weak::upgrade) {
             return known;
         }
         all.retain(|_, limiter| limiter.strong_count() > 0);
         let limiter = Arc::new(Limiter::new(scope, limit, self.keys, &self.metrics));
-        all.insert(name, Arc::downgrade(&limiter));
+        all.insert(said, Arc::downgrade(&limiter));
         limiter
     }
 

@@ -52,6 +52,15 @@ impl Table {
         self.shards.iter().map(|shard| lock(shard).entries.len()).sum()
     }
 
+    /// The memory that it takes for keys, in bytes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let of = |shard: MutexGuard<'_, Shard>| {
+            shard.entries.capacity() * size_of::<Entry>() + shard.index.allocation_size()
+        };
+        self.shards.iter().map(|shard| of(lock(shard))).sum()
+    }
+
     /// Gives `change` the number of a key and keeps the one that it returns; an error changes nothing. `floor` is asked
     /// where a new key needs a place.
     pub(super) fn change<T, E>(
@@ -185,8 +194,18 @@ mod tests {
         }
         assert!(table.len() <= most, "{}", table.len());
         assert!(table.len() > most / 2, "the cap is used: {}", table.len());
-        let capacity: usize = table.shards.iter().map(|shard| lock(shard).entries.capacity()).sum();
-        assert!(capacity <= 2 * most);
+        let each = table.bytes() / table.len();
+        assert!(each <= 50, "{each} bytes a key");
+    }
+
+    #[test]
+    fn a_million_keys_that_all_count_are_remembered() {
+        let table = Table::new(1 << 20);
+        for number in 0..1_000_000 {
+            put(&table, key(number), u64::MAX, 0);
+        }
+        assert!(table.len() > 990_000, "{}", table.len());
+        assert!(table.bytes() < 50 << 20, "{}", table.bytes());
     }
 
     #[test]
