@@ -240,7 +240,7 @@ const WRONG: &[(&str, &[&str])] = &[
         "zzz: 1",
         &[
             "unknown key `zzz`",
-            "the keys here are `identity`, `listeners`, `admin`, `schema`, `upstreams`, `rules`",
+            "the keys here are `identity`, `listeners`, `admin`, `schema`, `upstreams`, `rate_limits`, `tiers`, `rules`",
         ],
     ),
     (

@@ -52,6 +52,13 @@ impl Redis {
         }
     }
 
+    /// Lets it neither answer nor end, until it is told to go on.
+    pub fn pause(&self, is_paused: bool) {
+        let pid = self.child.as_ref().expect("it runs").id().to_string();
+        let signal = if is_paused { "-STOP" } else { "-CONT" };
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
+    }
+
     /// What it answers to one command.
     pub fn ask(&self, command: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.address).ok()?;

@@ -28,9 +28,11 @@ impl Pair {
     fn start(redis: SocketAddr, redis_keys: &str, limits: &str) -> Self {
         let schema = Schema::new(PROTO);
         let backend = Backend::start(&schema, Answer::Echo);
+        // Long enough for a loaded machine.
+        let timeout = if redis_keys.contains("timeout") { "" } else { "timeout: 2s," };
         let more = format!(
             "admin: {{ address: '127.0.0.1:0' }}\n\
-             rate_limits: {{ redis: {{ url: 'redis://{redis}', timeout: 2s, {redis_keys} }} }}\n\
+             rate_limits: {{ redis: {{ url: 'redis://{redis}', {timeout} {redis_keys} }} }}\n\
              rules:\n  t.S/*: {{ limits: [{limits}] }}\n"
         );
         let yaml = Choices { more: &more, ..Choices::default() }.yaml(&schema, backend.address);
@@ -184,6 +186,22 @@ fn without_the_server_all_may_be_refused() {
             assert_eq!(reply.header("retry-after"), None);
         }
     });
+}
+
+#[test]
+fn a_server_that_says_nothing_is_as_one_that_is_away() {
+    let Some(redis) = Redis::start() else { return };
+    let limit = "{ rate: 4/59m, key: global, name: shared }";
+    let pair = Pair::start(redis.address, "timeout: 100ms, on_failure: allow", limit);
+    until("both have asked it", || {
+        pair.status(0);
+        pair.status(1);
+        (0..2).all(|gateway| pair.status(gateway) == 429)
+    });
+    redis.pause(true);
+    assert!((0..30).all(|number| pair.status(number % 2) == 200));
+    redis.pause(false);
+    until("the limit is shared again", || (0..10).all(|number| pair.status(number % 2) == 429));
 }
 
 #[test]

@@ -5,10 +5,12 @@ mod link;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::Script;
 use smallvec::SmallVec;
+use tracing::warn;
 
 use super::Standing;
 use super::key::Material;
@@ -63,6 +65,8 @@ pub struct SharedStore {
     settings: RedisSettings,
     links: Vec<Link>,
     script: Script,
+    /// Whether the last answer was a refusal: one is told, not each of them.
+    fails: AtomicBool,
 }
 
 impl SharedStore {
@@ -70,7 +74,7 @@ impl SharedStore {
     #[must_use]
     pub fn new(settings: RedisSettings, workers: usize, metrics: &Arc<Metrics>) -> Self {
         let links = (0..workers.max(1)).map(|_| Link::new(settings.clone(), Arc::clone(metrics))).collect();
-        Self { settings, links, script: Script::new(include_str!("take.lua")) }
+        Self { settings, links, script: Script::new(include_str!("take.lua")), fails: AtomicBool::new(false) }
     }
 
     /// Begins to connect this worker, on the caller's runtime.
@@ -121,10 +125,20 @@ impl SharedStore {
         let asking = async {
             let mut connection = link.connection().await?;
             let answer: redis::RedisResult<Vec<i64>> = invocation.invoke_async(&mut connection).await;
-            answer.map_err(|error| Unasked::Failed(error.to_string()))
+            answer.map_err(|error| {
+                if !error.is_io_error() && !self.fails.swap(true, Ordering::Relaxed) {
+                    warn!(%error, "the server of shared limits refuses to count");
+                }
+                Unasked::Failed(error.to_string())
+            })
         };
         let answer = match tokio::time::timeout(self.settings.timeout, asking).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => {
+                if self.fails.load(Ordering::Relaxed) {
+                    self.fails.store(false, Ordering::Relaxed);
+                }
+                answer
+            }
             Ok(Err(error)) => {
                 link.doubt();
                 return Err(error);
