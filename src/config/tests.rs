@@ -95,7 +95,7 @@ listeners:
       json_depth: 9
       json_string: 10KiB
     limits: { body: 1MiB, message: 2MiB, head: 32KiB, url: 4kB, connections: 10, streams: 11 }
-    timeouts: { head: 1s, body: 2s, idle: 3m }
+    timeouts: { head: 1s, body: 2s, idle: 3m, write: 4s }
     reflection: off
     health: on
   inside: { address: "[::1]:8081", json: { defaults: omit, names: json, enums: names, int64: strings } }
@@ -153,7 +153,10 @@ fn every_key_of_a_full_file_is_in_the_settings() {
         Limits { body: 1 << 20, message: 2 << 20, head: 32 << 10, url: 4000, connections: 10, streams: 11 };
     assert_eq!(public.limits, limits);
     let seconds = Duration::from_secs;
-    assert_eq!(public.timeouts, Timeouts { head: seconds(1), body: seconds(2), idle: seconds(180) });
+    assert_eq!(
+        public.timeouts,
+        Timeouts { head: seconds(1), body: seconds(2), idle: seconds(180), write: Some(seconds(4)) }
+    );
     assert_eq!(public.exposes, Exposes { reflection: false, health: true });
     assert_eq!(inside.exposes, Exposes { reflection: true, health: true });
     assert_eq!((&*inside.name, inside.address.to_string()), ("inside", "[::1]:8081".to_owned()));

@@ -21,6 +21,7 @@ mod settings;
 mod snapshot;
 mod sources;
 mod stack;
+mod streams;
 mod tls;
 mod transport;
 mod unread;
