@@ -24,6 +24,7 @@ mod stack;
 mod streams;
 mod tls;
 mod transport;
+mod unknown;
 mod unread;
 mod watch;
 

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::own::OwnMethods;
 use super::settings::shown;
 use super::sources::load_schema;
+use super::unknown::UnknownMethods;
 use crate::codec::PlanSet;
 use crate::config::Settings;
 use crate::introspection::{Exposed, Exposes, Own};
@@ -40,6 +41,7 @@ pub struct Snapshot {
     /// What its methods share, and calls that outlive it.
     plans: Arc<PlanSet>,
     own: OwnMethods,
+    unknown: UnknownMethods,
     exposed: Arc<Exposed>,
     bindings: usize,
     example: Option<String>,
@@ -100,6 +102,11 @@ impl Shown<'_> {
     pub(super) fn rpc(&self, path: &str) -> Option<&Arc<Method>> {
         self.snapshot.own.find(path, self.exposes).or_else(|| self.snapshot.rpcs.get(path))
     }
+
+    /// What passes without the schema: [`Shown::rpc`] comes first.
+    pub(super) fn unknown(&self) -> &UnknownMethods {
+        &self.snapshot.unknown
+    }
 }
 
 /// Loads the schema and compiles it with the rules, as serving would. Warnings come beside the snapshot.
@@ -125,7 +132,9 @@ pub(super) fn build(
     generation: u64,
 ) -> Result<(Snapshot, Problems), Problems> {
     let mut problems = Problems::new();
-    report_idle_rules(schema, own, rules, &mut problems);
+    if schema.unknown.is_none() {
+        report_idle_rules(schema, own, rules, &mut problems);
+    }
     report_own_upstreams(own, rules, &mut problems);
     let plans = PlanSet::compile_with(&schema.pool, &schema.features);
     let methods = compile_methods(schema, rules, clusters, metrics, &plans, &mut problems);
@@ -156,12 +165,20 @@ pub(super) fn build(
             problems.push(Problem::error(what));
         }
     }
+    let unknown = UnknownMethods::compile(schema, rules, clusters, metrics, &plans);
+    if schema.unknown.is_some() && !unknown.are_passed() {
+        problems.push(
+            Problem::warning("no rule says which upstream gets the methods that the schema does not have")
+                .help("add `\"*\": { upstream: … }` to `rules`, or leave out `schema.unknown_methods`"),
+        );
+    }
     let index = if own.shown().reflection { Index::of_schema(schema) } else { Index::default() };
     let served = schema.methods.iter().zip(&methods);
     let served = served.filter_map(|(told, method)| Some((told.service(), &method.as_ref()?.upstream)));
     problems.into_result(Snapshot {
         exposed: Arc::new(Exposed::new(index, served)),
         own: OwnMethods::compile(own, rules, metrics),
+        unknown,
         generation,
         router: router.build(),
         rpcs: methods.into_iter().flatten().map(|method| (method.path.as_str().into(), method)).collect(),
@@ -265,6 +282,7 @@ pub(super) fn compile_method(
 ) -> Option<Arc<Method>> {
     Some(Arc::new(Method {
         path: PathAndQuery::try_from(method.path.as_str()).ok()?,
+        is_known: true,
         input: plans.message(method.input().full_name())?,
         output: plans.message(method.output().full_name())?,
         client_streaming: method.client_streaming,

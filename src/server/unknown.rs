@@ -1,0 +1,125 @@
+//! Methods that the schema does not have, where they are passed by choice: resolved by their name alone, with the rules that
+//! match it. What they take and give is between client and backend.
+//!
+//! Strangers choose these names, so nothing is kept by them: what one of the rules' selectors says is compiled once, and
+//! counted under that selector.
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::snapshot::Rules;
+use crate::codec::PlanSet;
+use crate::policy::{Method, Rule};
+use crate::route::{Selector, is_identifier};
+use crate::schema::{Idempotency, Schema};
+use crate::telemetry::Metrics;
+use crate::upstream::Clusters;
+
+/// What there is of unknown methods, by the most specific selector that matches them.
+#[derive(Default)]
+pub(super) struct UnknownMethods {
+    /// By `package.Service/Method`. Only what an operator wrote is a key of these maps, so a fast hash is safe.
+    methods: FxHashMap<Box<str>, Arc<Method>>,
+    services: FxHashMap<Box<str>, Arc<Method>>,
+    packages: FxHashMap<Box<str>, Arc<Method>>,
+    all: Option<Arc<Method>>,
+    /// Those that are served; all where there are none.
+    served: Vec<Selector>,
+}
+
+impl UnknownMethods {
+    /// None of them where the schema's settings don't pass them. Those that no rule gives an upstream go to the only one, or
+    /// are refused where there are several.
+    pub(super) fn compile(
+        schema: &Schema,
+        rules: &[Rule],
+        clusters: &Clusters,
+        metrics: &Metrics,
+        plans: &Arc<PlanSet>,
+    ) -> Self {
+        let Some(served) = &schema.unknown else { return Self::default() };
+        let mut unknown = Self { served: served.clone(), ..Self::default() };
+        let sorted = Rules::new(rules);
+        let known: FxHashSet<&str> =
+            schema.methods.iter().map(|method| method.path.trim_start_matches('/')).collect();
+        for selector in rules.iter().map(|rule| &rule.selector).chain([&Selector::All]) {
+            // Names that no other method has, and that match what all methods of the selector match.
+            let (service, name) = match selector {
+                Selector::All => (String::new(), ""),
+                Selector::Package(package) => (format!("{package}."), ""),
+                Selector::Service(service) => (service.clone(), ""),
+                Selector::Method { service, method } => (service.clone(), &**method),
+            };
+            if matches!(selector, Selector::Method { .. }) && known.contains(&*selector.to_string()) {
+                continue;
+            }
+            let upstream = sorted.most_specific(&service, name, |rule| rule.upstream.as_deref());
+            let upstream = upstream.map_or_else(|| clusters.only(), |name| clusters.get(name));
+            // Every schema has the built-in files.
+            let (Some(upstream), Some(plan)) = (upstream, plans.message("google.protobuf.Any")) else {
+                continue;
+            };
+            let method = Arc::new(Method {
+                path: PathAndQuery::from_static("/"),
+                input: plan.clone(),
+                output: plan,
+                is_known: false,
+                client_streaming: true,
+                server_streaming: true,
+                idempotency: Idempotency::Unknown,
+                upstream: Arc::clone(upstream),
+                timeout: sorted.most_specific(&service, name, |rule| rule.timeout),
+                max_body: sorted.most_specific(&service, name, |rule| rule.max_body),
+                stats: metrics.call(&selector.to_string()),
+            });
+            match selector {
+                Selector::All => unknown.all = Some(method),
+                Selector::Package(package) => drop(unknown.packages.insert(package.as_str().into(), method)),
+                Selector::Service(service) => drop(unknown.services.insert(service.as_str().into(), method)),
+                Selector::Method { .. } => {
+                    drop(unknown.methods.insert(selector.to_string().into(), method));
+                }
+            }
+        }
+        unknown
+    }
+
+    /// Whether there are any.
+    pub(super) fn are_passed(&self) -> bool {
+        self.all.is_some()
+            || !(self.methods.is_empty() && self.services.is_empty() && self.packages.is_empty())
+    }
+
+    /// The method at `/package.Service/Method`, if it may be called.
+    pub(super) fn find(&self, path: &str) -> Option<Arc<Method>> {
+        if !self.are_passed() {
+            return None;
+        }
+        let full = path.strip_prefix('/')?;
+        let (service, name) = full.split_once('/')?;
+        // Selectors match no other names, so rules would be passed by.
+        if !service.split('.').all(is_identifier) || !is_identifier(name) {
+            return None;
+        }
+        if !self.served.is_empty() && !self.served.iter().any(|selector| selector.matches(service, name)) {
+            return None;
+        }
+        let of_package = || {
+            let ends = service.rmatch_indices('.').map(|(at, _)| at);
+            ends.filter_map(|at| self.packages.get(service.get(..at)?)).next()
+        };
+        let found = self
+            .methods
+            .get(full)
+            .or_else(|| self.services.get(service))
+            .or_else(of_package)
+            .or(self.all.as_ref())?;
+        Some(Arc::new(Method {
+            path: PathAndQuery::try_from(path).ok()?,
+            stats: Arc::new(found.stats.of_other(full)),
+            ..Method::clone(found)
+        }))
+    }
+}
