@@ -413,7 +413,7 @@ fn a_streams_faults_are_its_last_frame() {
     for (path, headers, body, code, want) in [
         ("/t.S/None", JSON_STREAM, frame(b"{}"), "unimplemented", "NO_ROUTE"),
         ("/t.S/Down", JSON_STREAM, frame(b"{"), "invalid_argument", "JSON_SYNTAX"),
-        ("/t.S/Down", JSON_STREAM, frame(b"01234567890"), "resource_exhausted", "MESSAGE_TOO_LARGE"),
+        ("/t.S/Down", JSON_STREAM, frame(b"01234567890"), "resource_exhausted", "BODY_TOO_LARGE"),
         ("/t.S/Down", JSON_STREAM, Vec::new(), "unimplemented", "MESSAGE_COUNT"),
         ("/t.S/Down", JSON_STREAM, [frame(b"{}"), frame(b"{}")].concat(), "unimplemented", "MESSAGE_COUNT"),
         ("/t.S/Down", JSON_STREAM, b"\0\0\0\0\x05{".to_vec(), "invalid_argument", "INCOMPLETE_MESSAGE"),

@@ -222,6 +222,7 @@ impl Reader {
             http_rules: self.all("--http-rules", &flags.http_rules, path),
             services: self.all("--service", &flags.service, values::selector),
             default_bindings: flags.default_bindings,
+            passes_unknown: false,
             same_template: self
                 .parse("--same-template", &flags.same_template, config::same_template)
                 .unwrap_or(SameTemplate::Refuse),

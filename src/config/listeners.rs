@@ -250,4 +250,8 @@ fn read_timeouts(map: &mut Map<'_>, timeouts: &mut Timeouts) {
     map.set("head", &mut timeouts.head, values::duration);
     map.set("body", &mut timeouts.body, values::duration);
     map.set("idle", &mut timeouts.idle, values::duration);
+    map.set("write", &mut timeouts.write, |text| match text {
+        "off" => Ok(None),
+        _ => values::duration(text).map(Some),
+    });
 }

@@ -34,6 +34,10 @@ fn schema(map: &mut Map<'_>, upstreams: &[Named<'_>]) -> SchemaSettings {
     let services = map.list("services", values::selector).unwrap_or_default();
     let mut default_bindings = false;
     map.set("default_bindings", &mut default_bindings, values::boolean);
+    let mut passes_unknown = false;
+    map.set("unknown_methods", &mut passes_unknown, |text| {
+        values::choice(text, &[("refuse", false), ("pass", true)])
+    });
     let mut same = SameTemplate::default();
     map.set("same_template", &mut same, same_template);
     if descriptors.is_none() && protos.is_none() && reflect.is_none() {
@@ -54,6 +58,7 @@ fn schema(map: &mut Map<'_>, upstreams: &[Named<'_>]) -> SchemaSettings {
         http_rules,
         services,
         default_bindings,
+        passes_unknown,
         same_template: same,
     }
 }

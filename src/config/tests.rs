@@ -95,7 +95,7 @@ listeners:
       json_depth: 9
       json_string: 10KiB
     limits: { body: 1MiB, message: 2MiB, head: 32KiB, url: 4kB, connections: 10, streams: 11, requests: 12 }
-    timeouts: { head: 1s, body: 2s, idle: 3m }
+    timeouts: { head: 1s, body: 2s, idle: 3m, write: 4s }
     reflection: off
     health: on
   inside: { address: "[::1]:8081", json: { defaults: omit, names: json, enums: names, int64: strings } }
@@ -108,6 +108,7 @@ schema:
   http_rules: [service.yaml]
   services: [shop.v1.*, shop.v1.Orders/Create]
   default_bindings: true
+  unknown_methods: pass
   same_template: first
 upstreams:
   books: { endpoints: [http://10.0.0.1:50051, http://10.0.0.2:50051], connect_timeout: 500ms, connections: 2 }
@@ -160,7 +161,10 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     };
     assert_eq!(public.limits, limits);
     let seconds = Duration::from_secs;
-    assert_eq!(public.timeouts, Timeouts { head: seconds(1), body: seconds(2), idle: seconds(180) });
+    assert_eq!(
+        public.timeouts,
+        Timeouts { head: seconds(1), body: seconds(2), idle: seconds(180), write: Some(seconds(4)) }
+    );
     assert_eq!(public.exposes, Exposes { reflection: false, health: true });
     assert_eq!(inside.exposes, Exposes { reflection: true, health: true });
     assert_eq!((&*inside.name, inside.address.to_string()), ("inside", "[::1]:8081".to_owned()));
@@ -186,6 +190,7 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     let services: Vec<String> = schema.services.iter().map(Selector::to_string).collect();
     assert_eq!(services, ["shop.v1.*", "shop.v1.Orders/Create"]);
     assert_eq!((schema.default_bindings, schema.same_template), (true, SameTemplate::FirstWins));
+    assert!(schema.passes_unknown);
 
     let [books, orders, stock] = &settings.upstreams[..] else { panic!("three upstreams") };
     assert_eq!((books.endpoints.len(), books.connections.get()), (2, 2));
@@ -313,6 +318,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("schema: { descriptors: [] }", &["`schema.descriptors`: the list is empty"]),
     ("schema: { descriptors: a, imports: b }", &["`imports` has no effect without `protos`"]),
     ("schema: { descriptors: a, services: [\"a.B/C/D\"] }", &["a second slash", "t.yaml:1:44"]),
+    ("schema: { descriptors: a, unknown_methods: yes }", &["`yes` is none of `refuse`, `pass`"]),
     ("schema: { descriptors: a, default_bindings: yes }", &["`yes` is none of `true`, `false`"]),
     ("schema: { descriptors: a, same_template: last }", &["`last` is none of `refuse`, `first`"]),
     (

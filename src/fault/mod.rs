@@ -191,6 +191,11 @@ impl Fault {
         self
     }
 
+    /// [`Fault::with_trailers`], in place.
+    pub fn put_trailers(&mut self, trailers: HeaderMap) {
+        self.0.trailers = trailers;
+    }
+
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
@@ -252,6 +257,12 @@ impl Fault {
     #[must_use]
     pub fn allow(&self) -> Option<&str> {
         self.0.allow.as_deref()
+    }
+
+    /// Initial and trailing metadata of a call that its backend failed. What stands beside a status is trailing.
+    pub fn take_metadata(&mut self) -> (HeaderMap, HeaderMap) {
+        let (headers, trailers) = (self.take_headers(), self.take_trailers());
+        if headers.contains_key("grpc-status") { (HeaderMap::new(), headers) } else { (headers, trailers) }
     }
 
     /// Metadata of the backend that goes to the client with the error.

@@ -20,9 +20,14 @@ use crate::transcode::Binding;
 use crate::upstream::Cluster;
 
 /// One RPC, with all that was compiled for it. A call keeps it to its end, whatever is loaded meanwhile.
+#[derive(Clone)]
 pub struct Method {
     /// `/package.Service/Method`, ready to be sent.
     pub path: PathAndQuery,
+    /// Whether the schema has it. Nobody knows the messages of one that it does not have, so `input` and `output` mean
+    /// nothing, nor how many there are: it takes and gives as many as both sides like. Only protocols that pass messages
+    /// as they are reach it.
+    pub is_known: bool,
     pub input: Plan,
     pub output: Plan,
     pub client_streaming: bool,
@@ -36,7 +41,8 @@ pub struct Method {
     pub authorization: Option<Arc<Authorization>>,
     /// What fields of the request have to be, where anything is said of them. No method that takes a stream has any.
     pub fields: Option<Arc<FieldRules>>,
-    /// The longest that a unary call may take, by the most specific rule that says so.
+    /// The longest that a unary call may take, by the most specific rule that says so; that of a method which the schema
+    /// does not have, too.
     pub timeout: Option<Duration>,
     /// The largest request body, by the most specific rule that says so; otherwise the listener's.
     pub max_body: Option<usize>,

@@ -90,7 +90,7 @@ where
             Err(fault) => return DeadlineFuture::Refused { fault: Some(fault) },
         };
         let method = &call.resolved.method;
-        let configured = if method.is_unary() { method.timeout } else { None };
+        let configured = if method.is_unary() || !method.is_known { method.timeout } else { None };
         let least = match (asked, configured) {
             (Some(asked), Some(configured)) => Some(asked.min(configured)),
             (asked, configured) => asked.or(configured),

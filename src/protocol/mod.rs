@@ -101,13 +101,13 @@ pub fn render(
     protocol: Protocol,
     rest: &rest::ErrorRenderer,
     fault: &mut Fault,
-    request_id: Option<&str>,
+    client: rest::Client<'_>,
     schema: Option<&Arc<PlanSet>>,
-    is_head: bool,
 ) -> Reply {
+    let request_id = client.request_id;
     match protocol {
         // What refuses a handshake is an answer to an HTTP request.
-        Protocol::Rest | Protocol::WebSocket => rest.render(fault, request_id, schema, is_head),
+        Protocol::Rest | Protocol::WebSocket => rest.render(fault, client, schema),
         Protocol::Grpc(codec) => grpc::render(codec, fault, request_id),
         Protocol::GrpcWeb(form, codec) => grpc_web::render(form, codec, fault, request_id),
         Protocol::Connect(connect) => connect::render(connect, fault, request_id, schema, &rest.builtin),

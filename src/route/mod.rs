@@ -17,4 +17,5 @@ pub use decode::{DecodeError, DecodeErrorKind, Decoding, Plus, decode, decode_qu
 pub use matcher::{Captures, Lookup, Match, Router, RouterBuilder, Taken};
 pub use methods::{HttpMethod, Methods};
 pub use selector::{Selector, SelectorError, SelectorErrorKind, Specificity};
+pub(crate) use template::is_identifier;
 pub use template::{Segment, Template, TemplateError, TemplateErrorKind, Variable};

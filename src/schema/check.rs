@@ -41,7 +41,9 @@ pub(super) fn check(
     if complete {
         let names: FxHashSet<&str> = all.iter().map(MethodDescriptor::full_name).collect();
         refuse_unknown_rules(configs, &names, problems);
-        refuse_idle_selectors(&settings.services, &all, problems);
+        if !settings.passes_unknown {
+            refuse_idle_selectors(&settings.services, &all, problems);
+        }
     }
     let mut rules = annotations(&files);
     rules.extend(configs.rules.iter().map(|config| (config.selector.value.clone(), of(config))));
@@ -82,6 +84,7 @@ pub(super) fn check(
         bindings,
         files,
         fully_decode_reserved_expansion: configs.fully_decode_reserved_expansion,
+        unknown: settings.passes_unknown.then(|| settings.services.clone()),
     }
 }
 

@@ -33,7 +33,7 @@ use prost_types::method_options::IdempotencyLevel;
 
 use crate::codec::Features;
 use crate::problem::{Problem, Problems};
-use crate::route::{HttpMethod, Template};
+use crate::route::{HttpMethod, Selector, Template};
 
 pub use builtin::builtin_pool;
 pub use index::Index;
@@ -58,6 +58,9 @@ pub struct Schema {
     /// Whether a service configuration asks for multi-segment captures to be decoded but for `%2F`
     /// (google/api/http.proto, `Http.fully_decode_reserved_expansion`).
     pub fully_decode_reserved_expansion: bool,
+    /// None where methods that the schema does not have are refused. Otherwise those of them that are passed; all, where
+    /// there are no selectors.
+    pub unknown: Option<Vec<Selector>>,
 }
 
 /// One method of one service.

@@ -25,6 +25,9 @@ pub struct SchemaSettings {
     pub services: Vec<Selector>,
     /// Whether a method without a rule is bound to `POST /pkg.Service/Method` with the body `*`.
     pub default_bindings: bool,
+    /// Whether calls of methods that the schema does not have are passed to the upstream that the rules give them, by
+    /// protocols that pass messages as they are.
+    pub passes_unknown: bool,
     /// What two bindings with one HTTP method and one template mean.
     pub same_template: SameTemplate,
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::snapshot::Rules;
+use super::snapshot::{Rules, Subject};
 use crate::codec::{Plan, PlanSet};
 use crate::introspection::Own;
 use crate::policy::{Auth, Authorization, Deny, FieldRules, Rule};
@@ -22,8 +22,8 @@ impl Asks {
     ///
     /// # Errors
     /// A rule about fields that doesn't fit the message.
-    pub(super) fn of(method: &schema::Method, input: &Plan, rules: &Rules<'_>) -> Result<Self, String> {
-        let (service, name) = (method.service(), method.name());
+    pub(super) fn of(subject: Subject<'_>, input: &Plan, rules: &Rules<'_>) -> Result<Self, String> {
+        let Subject { service, name, .. } = subject;
         let auth = rules.deciding(service, name, |rule| rule.auth);
         // Whoever makes a method public by a narrower rule means it.
         let counts = |rule: &Rule| match auth {

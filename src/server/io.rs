@@ -108,9 +108,21 @@ impl AsyncRead for ClientIo {
     }
 }
 
+impl ClientIo {
+    /// Tells the watch how writing goes.
+    fn watched<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match &polled {
+            Poll::Pending => self.watch.block(),
+            Poll::Ready(_) => self.watch.written(),
+        }
+        polled
+    }
+}
+
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.watched(polled)
     }
 
     fn poll_write_vectored(
@@ -118,7 +130,8 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.watched(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -126,7 +139,8 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.watched(polled)
     }
 
     /// Closes our side, and where a request, or its head, was answered before its end, reads on and throws away until the client closes

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::snapshot::Rules;
+use super::snapshot::{Rules, Subject};
 use crate::codec::{FieldPath, Plan};
 use crate::config::Settings;
 use crate::policy::{Auth, Gates, KeyPart, Limit, Limiters, Limits, Rule, RuleLimit, Tier, TierBy};
@@ -37,20 +37,18 @@ impl Limiting {
     /// What the rules say of a method whose requests are `input`.
     pub(super) fn compile(
         &self,
-        method: &schema::Method,
+        subject: Subject<'_>,
         input: &Plan,
         rules: &Rules<'_>,
         problems: &mut Problems,
     ) -> Compiled {
-        let effective = Effective::of(method, rules);
+        let effective = Effective::of(subject, rules);
         let cost = effective.cost.map_or(NonZeroU32::MIN, |(_, cost)| cost);
         let limits = effective.limits.and_then(|(rule, limits)| {
             for limit in self.all_of(limits).filter(|limit| limit.measure.most() < cost) {
                 let what = format!(
-                    "a call of `{}/{}` costs {cost}, and the limit `{}` never has room for it",
-                    method.service(),
-                    method.name(),
-                    limit.name
+                    "a call of `{}` costs {cost}, and the limit `{}` never has room for it",
+                    subject.shown, limit.name
                 );
                 report(
                     problems,
@@ -59,7 +57,7 @@ impl Limiting {
                     "make the cost smaller, or the limit larger",
                 );
             }
-            let fields = self.fields(method, input, rule, limits, problems);
+            let fields = self.fields(subject, input, rule, limits, problems);
             let scope = rule.selector.to_string();
             Limits::compile(&scope, limits, &self.tiers, cost, fields, &self.limiters).map(Arc::new)
         });
@@ -83,7 +81,7 @@ impl Limiting {
     /// The fields that keys name.
     fn fields(
         &self,
-        method: &schema::Method,
+        subject: Subject<'_>,
         input: &Plan,
         rule: &Rule,
         limits: &[RuleLimit],
@@ -101,8 +99,8 @@ impl Limiting {
             | KeyPart::Claim(_)
             | KeyPart::Header(_) => None,
         }) {
-            let name = format!("{}/{}", method.service(), method.name());
-            if method.client_streaming {
+            let name = subject.shown;
+            if subject.client_streaming {
                 let what = format!("`{name}` takes a stream, and has no one message to find `{path}` in");
                 report(problems, rule, what, "key limits by fields on methods that take one message");
                 continue;
@@ -125,7 +123,7 @@ impl Limiting {
     pub(super) fn report_inert(&self, methods: &[&schema::Method], rules: &[Rule], problems: &mut Problems) {
         let sorted = Rules::new(rules);
         let effective: Vec<Effective<'_>> =
-            methods.iter().map(|method| Effective::of(method, &sorted)).collect();
+            methods.iter().map(|method| Effective::of((*method).into(), &sorted)).collect();
         for rule in rules {
             let is = |other: &Rule| std::ptr::eq(rule, other);
             if rule.cost.is_some() {
@@ -196,8 +194,8 @@ struct Effective<'r> {
 }
 
 impl<'r> Effective<'r> {
-    fn of(method: &schema::Method, rules: &Rules<'r>) -> Self {
-        let (service, name) = (method.service(), method.name());
+    fn of(subject: Subject<'_>, rules: &Rules<'r>) -> Self {
+        let Subject { service, name, .. } = subject;
         Self {
             limits: rules.most_specific(service, name, |rule| Some((rule, rule.limits.as_deref()?))),
             cost: rules.most_specific(service, name, |rule| Some((rule, rule.cost?))),

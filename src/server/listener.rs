@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -28,6 +28,7 @@ use super::refuse::refuse;
 use super::render::Rendered;
 use super::resolve::Routed;
 use super::settings::ListenerSettings;
+use super::streams::Streams;
 use super::tls::{self, Came, Failure, Served, Settled};
 use super::transport::Transport;
 use super::unread::may_be_left;
@@ -152,8 +153,9 @@ impl Acceptor {
                 self.drive(pin!(connection), &watch, true).await
             }
             Version::Http2 => {
-                self.drive(pin!(self.http2().serve_connection(TokioIo::new(io), service)), &watch, false)
-                    .await
+                let streams = Streams::new(self.settings.timeouts.write, Arc::clone(&watch));
+                let connection = self.http2(streams).serve_connection(TokioIo::new(io), service);
+                self.drive(pin!(connection), &watch, false).await
             }
         }
     }
@@ -242,8 +244,8 @@ impl Acceptor {
         builder
     }
 
-    fn http2(&self) -> http2::Builder<TokioExecutor> {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+    fn http2(&self, streams: Streams) -> http2::Builder<Streams> {
+        let mut builder = http2::Builder::new(streams);
         builder
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -288,6 +290,9 @@ impl Acceptor {
                     Verdict::Fine => {}
                     Verdict::SlowHead => {
                         return Poll::Ready(Err("a request's head did not come in time".to_owned()));
+                    }
+                    Verdict::Unread => {
+                        return Poll::Ready(Err("the client takes nothing of its answers".to_owned()));
                     }
                     Verdict::Idle => {
                         connection.as_mut().finish();
@@ -335,11 +340,11 @@ where
     }
 }
 
-impl<S> Graceful for http2::Connection<Io, Hyper<S>, TokioExecutor>
+impl<S> Graceful for http2::Connection<Io, Hyper<S>, Streams>
 where
     Hyper<S>:
         hyper::service::HttpService<Incoming, ResBody = Observed, Error: Into<crate::protocol::BoxError>>,
-    TokioExecutor: hyper::rt::bounds::Http2ServerConnExec<
+    Streams: hyper::rt::bounds::Http2ServerConnExec<
             <Hyper<S> as hyper::service::HttpService<Incoming>>::Future,
             Observed,
         >,

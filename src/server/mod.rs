@@ -24,8 +24,10 @@ mod settings;
 mod snapshot;
 mod sources;
 mod stack;
+mod streams;
 mod tls;
 mod transport;
+mod unknown;
 mod unread;
 mod watch;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use tower::{Layer, Service};
 use super::load::{Counted, Load};
 use super::render::Rendered;
 use super::resolve::Routed;
+use super::streams::{SLICE, Said, say};
 use super::watch::{Busy, Watch};
 use crate::policy::identity::FromCaller;
 use crate::policy::{Held, Principal, Protocol};
@@ -103,6 +104,8 @@ where
             self.client.as_ref().map(|client| Arc::clone(&client.peer)),
             id,
         );
+        // Over HTTP/1 it shows in the bytes of the connection whether a client takes them.
+        let most = if request.version() == Version::HTTP_2 { SLICE } else { usize::MAX };
         let busy = self.client.as_ref().map(|client| client.watch.begin());
         let counted = self.load.begin();
         // It is resolved when this returns, though nothing of it is done.
@@ -117,7 +120,7 @@ where
             observation.is_of(Arc::clone(&method.stats), Arc::clone(method.upstream.name()));
         }
         let kept = Kept { _busy: busy, _counted: counted, _held: None };
-        ObserveFuture { inner, observed: Some((observation, kept)), client }
+        ObserveFuture { inner, observed: Some((observation, kept)), client, most }
     }
 }
 
@@ -135,6 +138,7 @@ pin_project! {
         inner: F,
         observed: Option<(Observation, Kept)>,
         client: Option<Client>,
+        most: usize,
     }
 }
 
@@ -161,17 +165,13 @@ where
         kept._held = response.extensions_mut().remove::<Held>();
         if let Some(session) = response.body_mut().take_session() {
             tokio::spawn(attend(session, observation, kept, this.client.take()));
-            return Poll::Ready(Ok(response.map(|body| Observed { body, observation: None, _kept: None })));
+            return Poll::Ready(Ok(response.map(|body| Observed::new(body, *this.most, None, None))));
         }
         if response.body().is_end_stream() {
             // There is nothing of it that hyper would ask for.
             observation.completed();
         }
-        Poll::Ready(Ok(response.map(|body| Observed {
-            body,
-            observation: Some(observation),
-            _kept: Some(kept),
-        })))
+        Poll::Ready(Ok(response.map(|body| Observed::new(body, *this.most, Some(observation), Some(kept)))))
     }
 }
 
@@ -193,9 +193,31 @@ async fn attend(session: Session, mut observation: Observation, kept: Kept, clie
 /// The body of an answer, which tells the observation what becomes of it.
 pub struct Observed {
     body: ReplyBody,
+    /// What came of a piece that was too large, and is not handed over yet.
+    rest: Bytes,
+    /// The largest piece that is handed over.
+    most: usize,
     /// None where another one tells of it.
     observation: Option<Observation>,
     _kept: Option<Kept>,
+}
+
+impl Observed {
+    fn new(body: ReplyBody, most: usize, observation: Option<Observation>, kept: Option<Kept>) -> Self {
+        Self { body, rest: Bytes::new(), most, observation, _kept: kept }
+    }
+
+    /// Keeps what is too large for one piece.
+    fn cut(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_data() {
+            Ok(mut data) if data.len() > self.most => {
+                self.rest = data.split_off(self.most);
+                Frame::data(data)
+            }
+            Ok(data) => Frame::data(data),
+            Err(other) => other,
+        }
+    }
 }
 
 impl Body for Observed {
@@ -206,8 +228,18 @@ impl Body for Observed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         let this = &mut *self;
+        let frame = if this.rest.is_empty() {
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+                say(Said::Wait);
+                return Poll::Pending;
+            };
+            frame.map(|frame| frame.map(|frame| this.cut(frame)))
+        } else {
+            Some(Ok(Frame::data(this.rest.split_to(this.rest.len().min(this.most)))))
+        };
+        say(Said::Piece);
+        let ends = this.is_end_stream();
         let Some(observation) = &mut this.observation else { return Poll::Ready(frame) };
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
@@ -217,17 +249,23 @@ impl Body for Observed {
         if let Some(fault) = this.body.take_fault() {
             observation.failed(&fault);
         }
-        if frame.is_none() || (matches!(frame, Some(Ok(_))) && this.body.is_end_stream()) {
+        if frame.is_none() || (matches!(frame, Some(Ok(_))) && ends) {
             observation.completed();
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        match hint.exact() {
+            Some(exact) => hint.set_exact(exact + rest),
+            None => hint.set_lower(hint.lower() + rest),
+        }
+        hint
     }
 }

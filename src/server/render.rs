@@ -16,6 +16,7 @@ use crate::fault::{Fault, Kind};
 use crate::policy::identity::FromCaller;
 use crate::policy::{Method, Principal, Protocol};
 use crate::protocol::rest::ErrorRenderer;
+use crate::protocol::rest::{Client, accepts_trailers};
 use crate::protocol::{Reply, detect, render};
 use crate::telemetry::{Metrics, REQUEST_ID};
 
@@ -72,11 +73,13 @@ where
         let protocol = detect(&head);
         let request = Request::from_parts(head, body);
         let is_head = request.method() == HttpMethod::HEAD;
+        let wants_trailers = accepts_trailers(request.headers());
         let request_id = request.headers().get(&REQUEST_ID).cloned();
         RenderFuture {
             inner: self.inner.call(Detected { protocol, request }),
             protocol,
             is_head,
+            wants_trailers,
             request_id,
             shared: Arc::clone(&self.shared),
         }
@@ -89,6 +92,7 @@ pin_project! {
         inner: F,
         protocol: Protocol,
         is_head: bool,
+        wants_trailers: bool,
         request_id: Option<HeaderValue>,
         shared: Arc<Renderers>,
     }
@@ -115,11 +119,15 @@ where
         Poll::Ready(Ok(match result {
             Ok(response) => Rendered { response, fault: None },
             Err(mut fault) => {
-                let id = this.request_id.as_ref().and_then(|id| id.to_str().ok());
+                let client = Client {
+                    request_id: this.request_id.as_ref().and_then(|id| id.to_str().ok()),
+                    is_head: *this.is_head,
+                    wants_trailers: *this.wants_trailers,
+                };
                 let schema = this.inner.method().map(|method| &method.output.set);
                 let rest = &this.shared.rest;
                 let protocol = this.inner.protocol().unwrap_or(*this.protocol);
-                let response = render(protocol, rest, &mut fault, id, schema, *this.is_head);
+                let response = render(protocol, rest, &mut fault, client, schema);
                 Rendered { response, fault: Some(fault) }
             }
         }))

@@ -18,8 +18,8 @@ use crate::fault::{Fault, Kind};
 use crate::introspection::Exposes;
 use crate::policy::identity::{FromCaller, Judged, Judging};
 use crate::policy::{
-    Authenticate, Bound, Call, Connect, ConnectForm, Method, Principal, Protocol, Resolved, TimeLimit, Way,
-    is_preflight,
+    Authenticate, Bound, Call, Codec, Connect, ConnectForm, Method, Principal, Protocol, Resolved, TimeLimit,
+    Way, is_preflight,
 };
 use crate::protocol::{Reply, ReplyBody, unsaid_connect};
 use crate::route::{Captures, Lookup, Selector};
@@ -212,7 +212,12 @@ fn preflight(snapshot: &Shown<'_>, path: &str) -> Result<Reply, Fault> {
         Lookup::WrongMethod(methods) => methods.to_string(),
         Lookup::Missing => String::new(),
     };
-    for method in snapshot.rpc(path).map_or(&[][..], |method| rpc_methods(method)) {
+    let of_rpc = match snapshot.rpc(path) {
+        Some(method) => rpc_methods(method),
+        None if snapshot.unknown().find(path).is_some() => &[HttpMethod::POST],
+        None => &[],
+    };
+    for method in of_rpc {
         if !methods.split(", ").any(|known| known == method.as_str()) {
             if !methods.is_empty() {
                 methods.push_str(", ");
@@ -264,6 +269,22 @@ fn rpc(snapshot: &Shown<'_>, head: &Parts, way: Way) -> Result<Resolved, Unresol
             let allowed = allowed.iter().map(HttpMethod::as_str).collect::<Vec<_>>().join(", ");
             Err(wrong_method(head, allowed))
         }
+        None => unknown(snapshot, head, way),
+    }
+}
+
+/// By the path of an RPC that the schema does not have, in protocols that pass its messages as they are.
+fn unknown(snapshot: &Shown<'_>, head: &Parts, way: Way) -> Result<Resolved, Unresolved> {
+    let passes = match way {
+        Way::Grpc(codec) | Way::GrpcWeb(_, codec) => match codec {
+            Codec::Proto | Codec::Other => true,
+            Codec::Json => false,
+        },
+        Way::Rest(_) | Way::Connect(_) | Way::WebSocket(_) => false,
+    };
+    match snapshot.unknown().find(head.uri.path()).filter(|_| passes) {
+        Some(method) if head.method == HttpMethod::POST => Ok(Resolved { method, way }),
+        Some(_) => Err(wrong_method(head, HttpMethod::POST.as_str().to_owned())),
         None => {
             let fault = Fault::new(Kind::NoRoute, "NO_ROUTE", "there is no such method");
             Err(Unresolved::Fault(fault))

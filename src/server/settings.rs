@@ -124,10 +124,17 @@ pub struct Timeouts {
     pub body: Duration,
     /// A connection without a request.
     pub idle: Duration,
+    /// A client that takes nothing of an answer; for ever without it.
+    pub write: Option<Duration>,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { head: Duration::from_secs(10), body: Duration::from_secs(30), idle: Duration::from_secs(300) }
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(300),
+            write: Some(Duration::from_secs(60)),
+        }
     }
 }

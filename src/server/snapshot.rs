@@ -13,13 +13,14 @@ use super::limiting::{Compiled, Limiting};
 use super::own::OwnMethods;
 use super::settings::shown;
 use super::sources::load_schema;
-use crate::codec::PlanSet;
+use super::unknown::UnknownMethods;
+use crate::codec::{Plan, PlanSet};
 use crate::config::Settings;
 use crate::introspection::{Exposed, Exposes, Own};
 use crate::policy::{Method, Rule};
 use crate::problem::{Problem, Problems};
 use crate::route::{HttpMethod, Router, RouterBuilder, Segment, Selector};
-use crate::schema::{self, Index, Schema};
+use crate::schema::{self, Idempotency, Index, Schema};
 use crate::telemetry::Metrics;
 use crate::transcode::Binding;
 use crate::upstream::{Cluster, Clusters};
@@ -42,6 +43,7 @@ pub struct Snapshot {
     /// What its methods share, and calls that outlive it.
     plans: Arc<PlanSet>,
     own: OwnMethods,
+    unknown: UnknownMethods,
     exposed: Arc<Exposed>,
     bindings: usize,
     example: Option<String>,
@@ -102,6 +104,11 @@ impl Shown<'_> {
     pub(super) fn rpc(&self, path: &str) -> Option<&Arc<Method>> {
         self.snapshot.own.find(path, self.exposes).or_else(|| self.snapshot.rpcs.get(path))
     }
+
+    /// What passes without the schema: [`Shown::rpc`] comes first.
+    pub(super) fn unknown(&self) -> &UnknownMethods {
+        &self.snapshot.unknown
+    }
 }
 
 /// Loads the schema and compiles it with the rules, as serving would. Warnings come beside the snapshot.
@@ -130,7 +137,9 @@ pub(super) fn build(
     generation: u64,
 ) -> Result<(Snapshot, Problems), Problems> {
     let mut problems = Problems::new();
-    report_idle_rules(schema, own, rules, &mut problems);
+    if schema.unknown.is_none() {
+        report_idle_rules(schema, own, rules, &mut problems);
+    }
     report_own_upstreams(own, rules, &mut problems);
     let told: Vec<&schema::Method> = schema.methods.iter().chain(own.methods()).collect();
     limiting.report_inert(&told, rules, &mut problems);
@@ -167,12 +176,20 @@ pub(super) fn build(
             problems.push(Problem::error(what));
         }
     }
+    let unknown = UnknownMethods::compile(schema, &compiler, rules, clusters, &plans, &mut problems);
+    if schema.unknown.is_some() && !unknown.are_passed() {
+        problems.push(
+            Problem::warning("no rule says which upstream gets the methods that the schema does not have")
+                .help("add `\"*\": { upstream: … }` to `rules`, or leave out `schema.unknown_methods`"),
+        );
+    }
     let index = if own.shown().reflection { Index::of_schema(schema) } else { Index::default() };
     let served = schema.methods.iter().zip(&methods);
     let served = served.filter_map(|(told, method)| Some((told.service(), &method.as_ref()?.upstream)));
     problems.into_result(Snapshot {
         exposed: Arc::new(Exposed::new(index, served)),
         own: own_methods,
+        unknown,
         generation,
         router: router.build(),
         rpcs: methods.into_iter().flatten().map(|method| (method.path.as_str().into(), method)).collect(),
@@ -270,6 +287,39 @@ pub(super) struct Compiler<'c> {
     pub limiting: &'c Limiting,
 }
 
+/// What rules are about: a method by its name, or those that a selector matches and the schema does not have.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'m> {
+    pub service: &'m str,
+    pub name: &'m str,
+    pub client_streaming: bool,
+    /// As counters and problems name it.
+    pub shown: &'m str,
+}
+
+impl<'m> From<&'m schema::Method> for Subject<'m> {
+    fn from(method: &'m schema::Method) -> Self {
+        Self {
+            service: method.service(),
+            name: method.name(),
+            client_streaming: method.client_streaming,
+            shown: method.path.trim_start_matches('/'),
+        }
+    }
+}
+
+/// What is known of a method besides the rules.
+struct Shape {
+    path: PathAndQuery,
+    is_known: bool,
+    input: Plan,
+    output: Plan,
+    server_streaming: bool,
+    idempotency: Idempotency,
+    /// Where no rule says how long its calls may take.
+    timeout: Option<Duration>,
+}
+
 impl Compiler<'_> {
     /// A method with all that the rules say of it; none where its messages are missing, or don't have what rules are
     /// about.
@@ -280,26 +330,68 @@ impl Compiler<'_> {
         upstream: &Arc<Cluster>,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
-        let (service, name, rules) = (method.service(), method.name(), self.rules);
-        let input = plans.message(method.input().full_name())?;
-        let Asks { auth, authorization, fields } = Asks::of(method, &input, rules).ok()?;
-        let Compiled { limits, concurrency } = self.limiting.compile(method, &input, rules, problems);
-        Some(Arc::new(Method {
+        let shape = Shape {
             path: PathAndQuery::try_from(method.path.as_str()).ok()?,
-            input,
+            is_known: true,
+            input: plans.message(method.input().full_name())?,
             output: plans.message(method.output().full_name())?,
-            client_streaming: method.client_streaming,
             server_streaming: method.server_streaming,
             idempotency: method.idempotency(),
+            timeout: Some(DEFAULT_TIMEOUT),
+        };
+        self.compile(method.into(), shape, upstream, problems)
+    }
+
+    /// Methods that the schema does not have, all of one selector; none where rules ask for what only a schema tells.
+    pub(super) fn unknown(
+        &self,
+        subject: Subject<'_>,
+        plans: &Arc<PlanSet>,
+        upstream: &Arc<Cluster>,
+        problems: &mut Problems,
+    ) -> Option<Arc<Method>> {
+        // Nothing is read by it. Every schema has the built-in files.
+        let plan = plans.message("google.protobuf.Any")?;
+        let shape = Shape {
+            path: PathAndQuery::from_static("/"),
+            is_known: false,
+            input: plan.clone(),
+            output: plan,
+            server_streaming: true,
+            idempotency: Idempotency::Unknown,
+            timeout: None,
+        };
+        self.compile(subject, shape, upstream, problems)
+    }
+
+    fn compile(
+        &self,
+        subject: Subject<'_>,
+        shape: Shape,
+        upstream: &Arc<Cluster>,
+        problems: &mut Problems,
+    ) -> Option<Arc<Method>> {
+        let Subject { service, name, client_streaming, shown } = subject;
+        let Shape { path, is_known, input, output, server_streaming, idempotency, timeout } = shape;
+        let Asks { auth, authorization, fields } = Asks::of(subject, &input, self.rules).ok()?;
+        let Compiled { limits, concurrency } = self.limiting.compile(subject, &input, self.rules, problems);
+        Some(Arc::new(Method {
+            path,
+            is_known,
+            input,
+            output,
+            client_streaming,
+            server_streaming,
+            idempotency,
             upstream: Arc::clone(upstream),
             auth,
             authorization,
             fields,
-            timeout: Some(rules.most_specific(service, name, |rule| rule.timeout).unwrap_or(DEFAULT_TIMEOUT)),
-            max_body: rules.most_specific(service, name, |rule| rule.max_body),
+            timeout: self.rules.most_specific(service, name, |rule| rule.timeout).or(timeout),
+            max_body: self.rules.most_specific(service, name, |rule| rule.max_body),
             limits,
             concurrency,
-            stats: self.metrics.call(method.path.trim_start_matches('/')),
+            stats: self.metrics.call(shown),
         }))
     }
 }

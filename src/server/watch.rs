@@ -18,6 +18,12 @@ pub(super) struct Watch {
     reading: AtomicBool,
     /// Nobody will read the rest of the last request's body.
     unread: AtomicBool,
+    /// The client's side takes no more bytes at the moment.
+    blocked: AtomicBool,
+    /// How often that began.
+    blocks: AtomicU64,
+    /// How often bytes were taken.
+    writes: AtomicU64,
 }
 
 impl Watch {
@@ -27,6 +33,28 @@ impl Watch {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
+    }
+
+    /// Bytes wait, since the client's side takes none.
+    pub(super) fn block(&self) {
+        if !self.blocked.swap(true, Ordering::Relaxed) {
+            self.blocks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes were taken.
+    pub(super) fn written(&self) {
+        self.blocked.store(false, Ordering::Relaxed);
+        self.writes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// How often the client's side has stopped to take bytes.
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks.load(Ordering::Relaxed)
     }
 
     /// Bytes came in.
@@ -64,6 +92,8 @@ pub(super) enum Verdict {
     Idle,
     /// A head that does not get whole: cut it off.
     SlowHead,
+    /// Nothing of what is to be said is taken: cut it off.
+    Unread,
 }
 
 /// Looks at a [`Watch`] each time that half the head's time-out has passed.
@@ -74,19 +104,33 @@ pub(super) struct Inspector {
     requests: u64,
     slow: u32,
     idle: Duration,
+    writes: u64,
+    unread: Duration,
 }
 
 impl Inspector {
     pub(super) fn new(timeouts: Timeouts, sees_heads: bool) -> Self {
-        Self { timeouts, sees_heads, requests: 0, slow: 0, idle: Duration::ZERO }
+        Self {
+            timeouts,
+            sees_heads,
+            requests: 0,
+            slow: 0,
+            idle: Duration::ZERO,
+            writes: 0,
+            unread: Duration::ZERO,
+        }
     }
 
     /// How long to wait before the next look.
     pub(super) fn interval(&self) -> Duration {
-        (self.timeouts.head / 2).min(self.timeouts.idle / 2).max(Duration::from_millis(1))
+        let write = self.timeouts.write.unwrap_or(Duration::MAX);
+        (self.timeouts.head.min(self.timeouts.idle).min(write) / 2).max(Duration::from_millis(1))
     }
 
     pub(super) fn look(&mut self, watch: &Watch) -> Verdict {
+        if self.is_unread(watch) {
+            return Verdict::Unread;
+        }
         let requests = watch.requests.load(Ordering::Relaxed);
         if watch.in_flight.load(Ordering::Relaxed) > 0 || requests != self.requests {
             self.requests = requests;
@@ -102,7 +146,28 @@ impl Inspector {
             }
         }
         self.idle += interval;
-        if self.idle > self.timeouts.idle { Verdict::Idle } else { Verdict::Fine }
+        if self.idle > self.timeouts.idle { self.idle_for_too_long() } else { Verdict::Fine }
+    }
+
+    /// A connection whose answers are all handed over ends in order, unless its client leaves the last of them in its
+    /// windows: then there is no end to wait for.
+    fn idle_for_too_long(&self) -> Verdict {
+        match self.timeouts.write {
+            Some(write) if self.idle > self.timeouts.idle.saturating_add(write) => Verdict::Unread,
+            Some(_) | None => Verdict::Idle,
+        }
+    }
+
+    fn is_unread(&mut self, watch: &Watch) -> bool {
+        let Some(longest) = self.timeouts.write else { return false };
+        let writes = watch.writes.load(Ordering::Relaxed);
+        if !watch.is_blocked() || writes != self.writes {
+            self.writes = writes;
+            self.unread = Duration::ZERO;
+            return false;
+        }
+        self.unread += self.interval();
+        self.unread > longest
     }
 }
 
@@ -112,7 +177,10 @@ mod tests {
 
     fn inspector(sees_heads: bool) -> Inspector {
         let second = Duration::from_secs(1);
-        Inspector::new(Timeouts { head: 2 * second, body: second, idle: 4 * second }, sees_heads)
+        Inspector::new(
+            Timeouts { head: 2 * second, body: second, idle: 4 * second, write: Some(3 * second) },
+            sees_heads,
+        )
     }
 
     #[test]
@@ -139,6 +207,22 @@ mod tests {
         }
         drop(watch.begin());
         assert_eq!(inspector.look(&watch), Verdict::Fine);
+    }
+
+    #[test]
+    fn what_is_taken_in_part_is_taken() {
+        let watch = Arc::new(Watch::default());
+        let mut inspector = inspector(true);
+        let _busy = watch.begin();
+        for _ in 0..10 {
+            watch.block();
+            assert_eq!(inspector.look(&watch), Verdict::Fine);
+            watch.written();
+        }
+        watch.block();
+        for want in [Verdict::Fine, Verdict::Fine, Verdict::Fine, Verdict::Fine, Verdict::Unread] {
+            assert_eq!(inspector.look(&watch), want);
+        }
     }
 
     #[test]

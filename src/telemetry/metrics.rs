@@ -30,7 +30,7 @@ const BOUNDS: [u64; 14] = [
 pub struct CallStats {
     rpc: Arc<str>,
     /// Nothing is held for RPCs that are never called: a schema may have tens of thousands.
-    counts: OnceLock<Box<Counts>>,
+    counts: Arc<OnceLock<Box<Counts>>>,
 }
 
 #[derive(Default)]
@@ -45,7 +45,13 @@ struct Counts {
 impl CallStats {
     #[must_use]
     pub fn new(rpc: &str) -> Self {
-        Self { rpc: rpc.into(), counts: OnceLock::new() }
+        Self { rpc: rpc.into(), counts: Arc::default() }
+    }
+
+    /// Counts for an RPC of another name here, so that names which strangers choose don't become counters.
+    #[must_use]
+    pub fn of_other(&self, rpc: &str) -> Self {
+        Self { rpc: rpc.into(), counts: Arc::clone(&self.counts) }
     }
 
     /// `package.Service/Method`.

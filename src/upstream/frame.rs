@@ -20,7 +20,7 @@ pub fn start_frame(out: &mut Vec<u8>) {
 /// # Errors
 /// A message over 4 GiB has no length that fits.
 pub fn finish_frame(mut out: Vec<u8>) -> Result<Bytes, Fault> {
-    let too_large = || Fault::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", "the request message is over 4 GiB");
+    let too_large = || Fault::new(Kind::TooLarge, "BODY_TOO_LARGE", "the request message is over 4 GiB");
     let length = out.len().checked_sub(FRAME_HEAD).ok_or_else(too_large)?;
     let length = u32::try_from(length).map_err(|_| too_large())?;
     if let Some(head) = out.get_mut(1..FRAME_HEAD) {
@@ -202,7 +202,7 @@ impl BadFrame {
         match self {
             Self::TooLarge { length, .. } => {
                 let message = format!("a message of {length} bytes is more than may be sent");
-                Fault::new(Kind::TooLarge, "MESSAGE_TOO_LARGE", message)
+                Fault::new(Kind::TooLarge, "BODY_TOO_LARGE", message)
             }
             Self::Flags(flags) => {
                 Fault::invalid_argument("BAD_FRAME", format!("a message's flags are {flags:#04x}"))

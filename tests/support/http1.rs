@@ -134,15 +134,43 @@ impl Http1 {
 
     /// The next chunk of a chunked body: none where the connection ends or is silent before it, empty for the last.
     pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        let mut reply =
+            Reply { status: 0, headers: HeaderMap::new(), body: Vec::new(), trailers: HeaderMap::new() };
+        self.chunk_of(&mut reply)
+    }
+
+    /// The same, whose trailers are kept.
+    fn chunk_of(&mut self, reply: &mut Reply) -> Option<Vec<u8>> {
         let size = usize::from_str_radix(&self.line()?, 16).expect("a chunk's size");
         let mut chunk = vec![0; size];
         if size == 0 {
-            self.fields()?;
+            reply.trailers = self.fields()?;
             return Some(chunk);
         }
         self.stream.read_exact(&mut chunk).ok()?;
         assert_eq!(self.line()?, "", "a chunk ends with CRLF");
         Some(chunk)
+    }
+
+    /// The next piece of the body of an answer whose head was read; none at its end. Trailers go into `reply`.
+    pub fn piece(&mut self, reply: &mut Reply) -> Option<Vec<u8>> {
+        if is_chunked(reply) {
+            return Some(self.chunk_of(reply).expect("a whole body")).filter(|chunk| !chunk.is_empty());
+        }
+        let length = length_of(reply).expect("a body has a length or chunks");
+        if reply.body.len() == length {
+            return None;
+        }
+        reply.body = vec![0; length];
+        self.stream.read_exact(&mut reply.body).expect("a whole body");
+        Some(reply.body.clone())
+    }
+
+    /// Whatever comes next; none at the end of the connection.
+    pub fn some(&mut self) -> Option<Vec<u8>> {
+        let some = self.stream.fill_buf().ok()?.to_vec();
+        self.stream.consume(some.len());
+        Some(some).filter(|some| !some.is_empty())
     }
 
     /// Chunks up to the last, and whether that came.
@@ -173,22 +201,18 @@ impl Http1 {
         if to_head || status < 200 || status == 204 || status == 304 {
             return Some(reply);
         }
-        if reply.header("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        if is_chunked(&reply) {
             loop {
-                let size = usize::from_str_radix(&self.line()?, 16).expect("a chunk's size");
-                if size == 0 {
-                    reply.trailers = self.fields()?;
+                let chunk = self.chunk_of(&mut reply)?;
+                if chunk.is_empty() {
                     return Some(reply);
                 }
-                let start = reply.body.len();
-                reply.body.resize(start + size, 0);
-                self.stream.read_exact(&mut reply.body[start..]).ok()?;
-                assert_eq!(self.line()?, "", "a chunk ends with CRLF");
+                reply.body.extend(chunk);
             }
         }
-        match reply.header("content-length") {
+        match length_of(&reply) {
             Some(length) => {
-                reply.body = vec![0; length.parse().expect("a length")];
+                reply.body = vec![0; length];
                 self.stream.read_exact(&mut reply.body).ok()?;
             }
             None => {
@@ -197,6 +221,14 @@ impl Http1 {
         }
         Some(reply)
     }
+}
+
+fn is_chunked(reply: &Reply) -> bool {
+    reply.header("transfer-encoding").is_some_and(|coding| coding == "chunked")
+}
+
+fn length_of(reply: &Reply) -> Option<usize> {
+    reply.header("content-length").map(|length| length.parse().expect("a length"))
 }
 
 /// The sending side of a connection.

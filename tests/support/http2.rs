@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::reply::Reply;
 use super::tls::TlsClient;
-use super::wait::PATIENCE;
+use super::wait::{PATIENCE, until};
 
 /// One connection, which does its work on a thread of its own. Dropping it closes the socket.
 pub struct Http2 {
@@ -88,6 +88,29 @@ impl Http2 {
         self.runtime.block_on(async {
             let mut send = self.send.clone().ready().await.expect("an open connection");
             send.send_request(request, ends).expect("an open connection")
+        })
+    }
+
+    /// Asks for a stream of another protocol (RFC 8441), once the server has said that it may.
+    pub fn extended_connect(
+        &mut self,
+        protocol: &'static str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut request = Request::builder().method("CONNECT").uri(format!("http://transom.test{path}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let protocol = h2::ext::Protocol::from_static(protocol);
+        let request = request.extension(protocol).body(()).expect("a request");
+        until("the server says that it may", || {
+            self.settle();
+            self.send.is_extended_connect_protocol_enabled()
+        });
+        self.runtime.block_on(async {
+            let mut send = self.send.clone().ready().await.expect("an open connection");
+            send.send_request(request, false).expect("an open connection")
         })
     }
 

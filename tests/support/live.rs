@@ -116,7 +116,18 @@ impl Led {
 
     /// Ends with another status; trailers-only where nothing was sent.
     pub fn fail(&mut self, code: i32, message: &str) {
-        let status = Status::new(Code::from_i32(code), message);
+        self.end_as(Status::new(Code::from_i32(code), message));
+    }
+
+    /// Ends with another status, the bytes of a google.rpc.Status, and metadata beside it.
+    pub fn fail_with(&mut self, code: i32, message: &str, details: Vec<u8>, metadata: HeaderMap) {
+        let metadata = MetadataMap::from_headers(metadata);
+        let code = Code::from_i32(code);
+        let status = Status::with_details_and_metadata(code, message, details.into(), metadata);
+        self.end_as(status);
+    }
+
+    fn end_as(&mut self, status: Status) {
         match self.begin.take() {
             Some(begin) => drop(begin.send(Err(status))),
             None => drop(self.say.send(Say::Status(status))),

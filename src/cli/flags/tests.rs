@@ -79,6 +79,7 @@ fn every_flag_is_in_the_settings() {
                 Selector::Method { service: "a.B".to_owned(), method: "C".to_owned() },
             ],
             default_bindings: true,
+            passes_unknown: false,
             same_template: SameTemplate::FirstWins,
         }
     );

@@ -10,7 +10,7 @@ mod unary;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
@@ -101,7 +101,7 @@ pub fn render(
     schema: Option<&Arc<PlanSet>>,
     builtin: &Arc<PlanSet>,
 ) -> Reply {
-    let (headers, trailers) = metadata_of(fault);
+    let (headers, trailers) = fault.take_metadata();
     let described = Described { fault, request_id, schema, builtin };
     let mut headers = metadata::into_response(headers);
     let is_stream = match (connect.form, fault.kind()) {
@@ -122,10 +122,4 @@ pub fn render(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
-}
-
-/// Initial and trailing metadata of a call that its backend failed. What stands beside a status is trailing.
-fn metadata_of(fault: &mut Fault) -> (HeaderMap, HeaderMap) {
-    let (headers, trailers) = (fault.take_headers(), fault.take_trailers());
-    if headers.contains_key("grpc-status") { (HeaderMap::new(), headers) } else { (headers, trailers) }
 }

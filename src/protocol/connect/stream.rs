@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use http_body::Body;
 
 use super::error::Described;
-use super::{content_type, end, metadata_of};
+use super::{content_type, end};
 use crate::codec::PlanSet;
 use crate::fault::Fault;
 use crate::policy::{Admitted, Codec, Connect, ConnectForm, Method};
@@ -83,7 +83,7 @@ impl Carrier for Ended {
 
     fn fail(&mut self, fault: &mut Fault, request_id: Option<&str>) -> Last {
         // Initial metadata was sent already.
-        let (_, trailers) = metadata_of(fault);
+        let (_, trailers) = fault.take_metadata();
         let schema = Some(&self.method.output.set);
         let described = Described { fault, request_id, schema, builtin: &self.builtin };
         Last::Frame(end::frame(Some(&described), trailers))

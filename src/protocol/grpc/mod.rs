@@ -10,4 +10,4 @@ mod status;
 pub use exchange::Exchange;
 pub(super) use read::{NAMES, run_read};
 pub use status::render;
-pub(super) use status::trailers_of;
+pub(super) use status::{initial_of, trailers_of};

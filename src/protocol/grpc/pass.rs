@@ -133,6 +133,10 @@ where
                         return Poll::Ready(Begun::Whole(Last::behind(last, data, &mut self.carrier)));
                     }
                     Err(fault) => {
+                        if fault.kind() != Kind::Backend {
+                            // Half an answer is none. What a backend says before its status passes.
+                            self.early.clear();
+                        }
                         self.failing = Some(fault);
                         return Poll::Ready(Begun::Live);
                     }
@@ -149,6 +153,9 @@ where
         if let Some(data) = ready!(reply.poll_data(cx)) {
             let data = data?;
             self.walk.step(&data).map_err(BadFrame::of_backend)?;
+            if self.single && self.walk.messages() > 1 {
+                return Poll::Ready(Err(broken("more than one message")));
+            }
             return Poll::Ready(Ok(Step::Data(data)));
         }
         let mut trailers = ready!(reply.poll_trailers(cx))?;

@@ -1,5 +1,6 @@
 //! A fault as gRPC tells it: `grpc-status`, `grpc-message`, `grpc-status-details-bin` (PROTOCOL-HTTP2, "Responses").
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -17,15 +18,35 @@ const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bi
 /// `Percent-Byte-Unencoded` is printable ASCII without the percent sign; the encoder takes care of all beyond ASCII.
 const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
-/// A call that failed before it had an answer: a reply without trailers.
+/// A call that failed before it had an answer: a reply without trailers, unless the backend has sent initial metadata apart
+/// from its status.
 #[must_use]
 pub fn render(codec: Codec, fault: &mut Fault, request_id: Option<&str>) -> Response<ReplyBody> {
-    let mut headers = trailers_of(fault, request_id);
+    let initial = initial_of(fault);
+    let trailers = trailers_of(fault, request_id);
+    let (mut headers, body) = if initial.is_empty() {
+        (trailers, ReplyBody::empty())
+    } else {
+        (initial, ReplyBody::with_trailers(Bytes::new(), trailers))
+    };
     headers.insert(header::CONTENT_TYPE, content_type(codec));
-    let mut response = Response::new(ReplyBody::empty());
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
     *response.headers_mut() = headers;
     response
+}
+
+/// The initial metadata of a call that its backend failed later.
+pub(in crate::protocol) fn initial_of(fault: &mut Fault) -> HeaderMap {
+    if fault.kind() != Kind::Backend {
+        return HeaderMap::new();
+    }
+    let (initial, trailing) = fault.take_metadata();
+    let mut initial = metadata::into_grpc_response(initial);
+    // That of messages which don't come.
+    initial.remove(header::CONTENT_TYPE);
+    fault.put_trailers(trailing);
+    initial
 }
 
 /// The content type of an answer whose messages don't pass as they are.

@@ -84,11 +84,13 @@ where
 /// A call that failed before it had an answer: a body whose only frame is the trailers.
 #[must_use]
 pub fn render(form: WebForm, codec: Codec, fault: &mut Fault, request_id: Option<&str>) -> Reply {
+    let initial = grpc::initial_of(fault);
     let mut trailers = grpc::trailers_of(fault, request_id);
     // They describe a body that is not there.
     trailers.remove(header::CONTENT_TYPE);
     let mut response = Response::new(ReplyBody::from(Web(form).data(frame(&trailers))));
     *response.status_mut() = StatusCode::OK;
+    *response.headers_mut() = initial;
     response.headers_mut().insert(header::CONTENT_TYPE, content_type(form, suffix(codec)));
     response
 }

@@ -14,7 +14,7 @@ use crate::transcode::Binding;
 pub(super) const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// `TE: trailers`, in any of its spellings.
-pub(super) fn accepts_trailers(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::TE)
         .iter()

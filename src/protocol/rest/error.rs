@@ -9,12 +9,22 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::answer;
 use crate::codec::{self, JsonStyle, PlanSet};
 use crate::fault::{Any, ErrorForm, Fault};
 use crate::protocol::body::ReplyBody;
 use crate::protocol::metadata;
 
 const ANY: &str = "google.protobuf.Any";
+
+/// What an answer needs to know of its request.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'r> {
+    pub request_id: Option<&'r str>,
+    pub is_head: bool,
+    /// Whether it takes the trailers of HTTP.
+    pub wants_trailers: bool,
+}
 
 /// Renders faults in a listener's form.
 pub struct ErrorRenderer {
@@ -29,23 +39,19 @@ impl ErrorRenderer {
     pub fn render(
         &self,
         fault: &mut Fault,
-        request_id: Option<&str>,
+        client: Client<'_>,
         schema: Option<&Arc<PlanSet>>,
-        is_head: bool,
     ) -> Response<ReplyBody> {
         let status = fault.http_status();
-        let details = self.details(fault, request_id, schema);
+        let details = self.details(fault, client.request_id, schema);
         let body = self.body(fault, status, &details);
+        // What a backend says all at once are headers.
         let mut headers = metadata::into_response(fault.take_headers());
+        let trailers = if client.wants_trailers { fault.take_trailers() } else { HeaderMap::new() };
         headers.insert(header::CONTENT_TYPE, self.content_type());
-        if is_head {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        }
         say_more(&mut headers, fault, status);
-        let mut response = Response::new(if is_head { ReplyBody::empty() } else { ReplyBody::from(body) });
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
+        let trailers = metadata::into_response(trailers);
+        answer::whole(status, headers, body.into(), trailers, client.is_head)
     }
 
     /// The last element of a stream that fails when its status is sent already: `{"error":…}` around the listener's form.

@@ -10,8 +10,9 @@ mod stream;
 mod upload;
 mod writer;
 
+pub(crate) use answer::accepts_trailers;
 pub(super) use answer::outgoing;
-pub use error::ErrorRenderer;
 pub(super) use error::say_more;
+pub use error::{Client, ErrorRenderer};
 pub use exchange::{Exchange, RestSettings, StreamSettings};
 pub use framing::StreamForm;

@@ -32,6 +32,13 @@ pub(super) struct StreamWriter {
     pub wants_trailers: bool,
 }
 
+impl StreamWriter {
+    /// Trailers, where the client wants them.
+    fn wanted(&self, trailers: HeaderMap) -> Option<HeaderMap> {
+        self.wants_trailers.then(|| metadata::into_response(trailers)).filter(|trailers| !trailers.is_empty())
+    }
+}
+
 impl Writer for StreamWriter {
     fn message(&mut self, message: Bytes, out: &mut Vec<u8>) -> Result<(), Fault> {
         match &mut self.shape {
@@ -66,7 +73,7 @@ impl Writer for StreamWriter {
         if let Shape::Framed(framer) = &mut self.shape {
             framer.finish(out);
         }
-        self.wants_trailers.then(|| metadata::into_response(trailers)).filter(|trailers| !trailers.is_empty())
+        self.wanted(trailers)
     }
 
     fn fail(&mut self, fault: &mut Fault, out: &mut Vec<u8>) -> Result<Option<HeaderMap>, Aborted> {
@@ -75,7 +82,7 @@ impl Writer for StreamWriter {
                 let schema = &self.method.output.set;
                 let error = self.exchange.errors.element(fault, self.request_id.as_deref(), Some(schema));
                 framer.fail(out, &error);
-                Ok(None)
+                Ok(self.wanted(fault.take_metadata().1))
             }
             Shape::Raw => Err(Aborted),
         }

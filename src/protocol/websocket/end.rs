@@ -62,7 +62,8 @@ impl End {
         schema: &Arc<PlanSet>,
     ) -> Self {
         let details = errors.details(fault, request_id, Some(schema));
-        let trailers = map(fault.take_headers());
+        // Initial metadata came before, and is in `headers`.
+        let trailers = map(fault.take_metadata().1);
         let code = fault.rpc_code();
         let status =
             Status { code: code.number(), status: code.name(), message: fault.message(), details: &details };
