@@ -39,10 +39,7 @@ fn is_reserved_in(name: &HeaderName) -> bool {
 /// Whether metadata of this name is the gateway's, or tells the backend what only the client may say.
 #[must_use]
 pub fn is_reserved_metadata(name: &HeaderName) -> bool {
-    is_reserved_in(name)
-        || *name == header::AUTHORIZATION
-        || *name == header::COOKIE
-        || name.as_str().starts_with(':')
+    is_reserved_in(name) || *name == header::AUTHORIZATION || *name == header::COOKIE
 }
 
 /// Names of this prefix belong to the Connect protocol.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::ask::{Speaks, ask, reason};
 use crate::mint::{ISSUER, Mint, base64, claims, now, sign_with, with};
 use crate::place::{ALGORITHMS, Place, Wants};
 
@@ -242,5 +243,32 @@ fn an_access_token_may_be_asked_for_by_its_type() {
     ] {
         let header = with(json!({ "alg": "ES256", "kid": "ES256" }), header);
         assert_eq!(place.verdict(&place.mint.sign("ES256", &header, &claims(json!({})))), want, "{header}");
+    }
+}
+
+#[test]
+fn every_protocol_decides_alike() {
+    let place = Place::new(Wants::default());
+    let good = place.mint.good();
+    let bad = |changes| place.mint.token("ES256", &claims(changes));
+    let cases = [
+        (good.clone(), None),
+        (bad(json!({ "exp": now() - 60 })), Some("TOKEN_EXPIRED")),
+        (bad(json!({ "aud": "else" })), Some("TOKEN_INVALID")),
+        (bad(json!({ "iss": "https://evil.example" })), Some("ISSUER_UNKNOWN")),
+        (Mint::new().good(), Some("TOKEN_INVALID")),
+        (format!("{good}.x"), Some("TOKEN_MALFORMED")),
+    ];
+    for speaks in Speaks::ALL {
+        for (token, want) in &cases {
+            // A session that begins has no end here.
+            if speaks == Speaks::WebSocket && want.is_none() {
+                continue;
+            }
+            let headers = [("authorization", &*format!("Bearer {token}"))];
+            let reply = ask(place.gateway.address, speaks, "Get", "/g/x", &headers);
+            assert_eq!(reason(&reply).as_deref(), *want, "{speaks:?}");
+            assert_eq!(place.backend.take().len(), usize::from(want.is_none()), "{speaks:?} {want:?}");
+        }
     }
 }

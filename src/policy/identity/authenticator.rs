@@ -115,10 +115,10 @@ impl Authenticator {
             }
             (_, Shown::Token(token)) => match self.jwt.check(&token) {
                 Checked::Now(result) => Judged::Now(self.told(result)),
-                Checked::AfterKeys(issuer) => {
+                Checked::AfterKeys(issuer, seen) => {
                     let (own, token) = (Arc::clone(self), token.into_owned());
                     Judged::Later(Box::pin(async move {
-                        issuer.keys_asked().await;
+                        issuer.keys_asked(seen).await;
                         own.told(own.jwt.check_at_last(&token))
                     }))
                 }

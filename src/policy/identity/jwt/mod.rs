@@ -45,8 +45,8 @@ pub(super) struct Jwt {
 /// What is known of a token.
 pub(super) enum Checked {
     Now(Result<Arc<Identity>, Refused>),
-    /// Its issuer may have a key that isn't known yet.
-    AfterKeys(Arc<Issuer>),
+    /// Its issuer may have a key that is not among those of this generation.
+    AfterKeys(Arc<Issuer>, u64),
 }
 
 /// Why a token is no good, and whose it claims to be.
@@ -83,11 +83,12 @@ impl Jwt {
             Ok(read) => read,
             Err(refused) => return Checked::Now(Err(refused)),
         };
+        let seen = issuer.generation();
         match self.verify(index, issuer, &token, digest) {
             Err(Refused { why: Refusal::KeyUnknown | Refusal::NoKeys, .. })
                 if issuer.may_have_more_keys() =>
             {
-                Checked::AfterKeys(Arc::clone(issuer))
+                Checked::AfterKeys(Arc::clone(issuer), seen)
             }
             result => Checked::Now(result),
         }

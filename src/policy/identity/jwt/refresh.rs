@@ -65,6 +65,12 @@ struct State {
     ended: Option<Instant>,
 }
 
+impl State {
+    fn is_cool(&self, cooldown: Duration) -> bool {
+        self.ended.is_none_or(|ended| ended.elapsed() >= cooldown)
+    }
+}
+
 impl Refresh {
     pub(super) fn new(settings: &IssuerSettings) -> Result<Self, Problem> {
         let (client, asking) = match &settings.keys {
@@ -103,18 +109,27 @@ impl Issuer {
     /// Whether asking now may lead to a key that isn't known. Nobody is asked twice within the cooldown, whatever clients
     /// send.
     pub(super) fn may_have_more_keys(&self) -> bool {
-        let state = self.refresh().state();
-        let cooldown = self.refresh().cooldown;
-        self.changes() && (state.asking || state.ended.is_none_or(|ended| ended.elapsed() >= cooldown))
+        let refresh = self.refresh();
+        let state = refresh.state();
+        self.changes() && (state.asking || state.is_cool(refresh.cooldown))
     }
 
-    /// Waits until the keys were asked for. All that wait share one attempt.
-    pub(in crate::policy::identity) async fn keys_asked(&self) {
+    /// Waits until the keys were asked for, if they are still those of the generation `seen`. All that wait share one
+    /// attempt.
+    pub(in crate::policy::identity) async fn keys_asked(&self, seen: u64) {
         let refresh = self.refresh();
         let mut attempts = {
             let mut state = refresh.state();
             let attempts = refresh.attempts.subscribe();
-            if !std::mem::replace(&mut state.asking, true) {
+            if self.generation() != seen {
+                return;
+            }
+            if !state.asking {
+                if !state.is_cool(refresh.cooldown) {
+                    // The attempt that was to be waited for has just ended.
+                    return;
+                }
+                state.asking = true;
                 refresh.wanted.notify_one();
             }
             attempts
