@@ -1,7 +1,6 @@
 //! The value that a policy finds is the one that a parser of all of the message has: prost-reflect is asked.
 
 use proptest::prelude::*;
-use prost::Message as _;
 use prost_reflect::{DynamicMessage, Value};
 
 use super::*;
