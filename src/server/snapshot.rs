@@ -255,9 +255,10 @@ fn compile_methods(
                 return None;
             };
             let compiled = compiler.method(method, plans, upstream, problems);
-            if compiled.is_none() {
+            // What rules are about and isn't there is reported already.
+            if compiled.is_none() && problems.errors() == 0 {
                 problems.push(Problem::error(format!(
-                    "`{service}/{name}` can't be compiled: its messages don't fit what is said of them"
+                    "`{service}/{name}` can't be compiled: its messages are missing"
                 )));
             }
             compiled

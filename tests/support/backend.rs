@@ -144,6 +144,17 @@ impl Backend {
         seen.remove(0)
     }
 
+    /// The latest of them, which all stay.
+    #[track_caller]
+    pub fn last(&self) -> Seen {
+        self.all().pop().expect("a call")
+    }
+
+    /// The calls since the last time, which stay.
+    pub fn all(&self) -> Vec<Seen> {
+        self.shared.seen.lock().expect("no panics").clone()
+    }
+
     /// How many calls came since the last time.
     pub fn count(&self) -> usize {
         self.shared.seen.lock().expect("no panics").len()

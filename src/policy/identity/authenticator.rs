@@ -39,6 +39,14 @@ pub struct Authenticator {
     counters: Vec<(Arc<str>, TokenCounters)>,
 }
 
+/// Why a credential other than a token is no good.
+struct Why {
+    /// The reason, and the message, for the client.
+    told: (&'static str, &'static str),
+    /// For the log.
+    cause: &'static str,
+}
+
 /// What is known of a caller.
 pub enum Judged {
     Now(Result<Principal, Fault>),
@@ -148,21 +156,23 @@ impl Authenticator {
     fn by_key(&self, head: &Parts) -> Result<Option<Arc<Identity>>, Fault> {
         let Some(keys) = &self.api_keys else { return Ok(None) };
         let checked = keys.find(head).and_then(|key| key.map(|key| keys.check(&key)).transpose());
-        self.counted(&Source::ApiKey, checked.map_err(|why| (why.told(), why.cause())), KEY)
+        let checked = checked.map_err(|why| Why { told: why.told(), cause: why.cause() });
+        self.counted(&Source::ApiKey, checked, KEY)
     }
 
     /// Whom the certificate is of that a client has shown.
     fn by_certificate(&self, head: &Parts) -> Result<Option<Arc<Identity>>, Fault> {
         let shown = self.settings.certificates.as_ref().zip(head.extensions.get::<PeerCertificates>());
         let checked = shown.map(|(settings, peer)| settings.identify(peer)).transpose();
-        self.counted(&Source::Certificate, checked.map_err(|why| (why.told(), why.cause())), CERTIFICATE)
+        let checked = checked.map_err(|why| Why { told: why.told(), cause: why.cause() });
+        self.counted(&Source::Certificate, checked, CERTIFICATE)
     }
 
     /// Counts what became of a credential, and makes a fault of a refusal.
     fn counted(
         &self,
         source: &Source,
-        checked: Result<Option<Arc<Identity>>, ((&'static str, &'static str), &'static str)>,
+        checked: Result<Option<Arc<Identity>>, Why>,
         challenge: &'static str,
     ) -> Result<Option<Arc<Identity>>, Fault> {
         let counters = self.counters(source.name());
@@ -173,7 +183,7 @@ impl Authenticator {
                 }
                 Ok(identity)
             }
-            Err(((reason, message), cause)) => {
+            Err(Why { told: (reason, message), cause }) => {
                 if let Some(counters) = counters {
                     counters.refused(reason);
                 }
