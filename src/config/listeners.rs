@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::addresses;
 use super::identity;
 use super::limits;
 use super::reader::{Map, Value};
@@ -69,6 +70,7 @@ fn listener(
     let address = map.required("address", "write where to listen, as in `address: 0.0.0.0:8080`");
     let address = address.and_then(|value| value.parse(|text| free_address(text, others)));
     let tls = map.get("tls").and_then(|value| tls::listener(&value));
+    let forwarding = addresses::forwarding(map);
     let mut json = JsonStyle::default();
     let mut stream_above = Some(ListenerSettings::STREAM_ABOVE);
     map.map("json", |map| read_json(map, &mut json, &mut stream_above));
@@ -101,6 +103,7 @@ fn listener(
         name,
         address: address?,
         tls,
+        forwarding,
         json,
         stream_above,
         errors,

@@ -5,7 +5,7 @@
 //! its message too. Only the innermost layer makes an `Admitted`, only `vet` a `Cleared`, and only a `Cleared` opens
 //! the way to an upstream.
 
-mod address;
+pub mod address;
 mod admit;
 mod authorize;
 mod call;

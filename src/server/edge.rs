@@ -12,6 +12,7 @@ use tower::{Layer, Service};
 use super::load::Load;
 use super::resolve::Detected;
 use crate::fault::{Fault, Kind};
+use crate::policy::address::Unreadable;
 use crate::policy::{AddressLimits, Cors, Protocol, is_own_page};
 use crate::protocol::Reply;
 
@@ -39,6 +40,10 @@ impl Edge {
         // The cheapest first, since it is asked when there is the least room.
         self.load.check()?;
         let Detected { protocol, mut request } = detected;
+        if request.extensions().get::<Unreadable>().is_some() {
+            let message = "what a proxy says of the client's address can't be read";
+            return Err(Fault::new(Kind::BadRequest, "FORWARDED_INVALID", message));
+        }
         if let Some(addresses) = &self.addresses {
             let (head, body) = request.into_parts();
             addresses.ask(&head)?;

@@ -32,7 +32,7 @@ use super::tls::{self, Came, Failure, Served, Settled};
 use super::transport::Transport;
 use super::unread::may_be_left;
 use super::watch::{Inspector, Verdict, Watch};
-use crate::policy::ClientAddress;
+use crate::policy::address::Peer;
 use crate::telemetry::Metrics;
 use crate::tls::PeerCertificates;
 
@@ -140,12 +140,9 @@ impl Acceptor {
             stop: self.stop.clone(),
             held,
         };
-        let service = Hyper {
-            stack: RefCell::new(stack.for_client(client)),
-            address: ClientAddress(peer.ip().to_canonical()),
-            certificates,
-            watch: Arc::clone(&watch),
-        };
+        let from = Peer::new(peer, self.tls.is_some(), &self.settings.forwarding);
+        let stack = RefCell::new(stack.for_client(client));
+        let service = Hyper { stack, from, certificates, watch: Arc::clone(&watch) };
         match version {
             Version::Http1 => {
                 let connection = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
@@ -353,7 +350,7 @@ where
 /// dozen references up and down.
 struct Hyper<S> {
     stack: RefCell<ObserveService<S>>,
-    address: ClientAddress,
+    from: Peer,
     /// Every request of the connection carries them.
     certificates: Option<PeerCertificates>,
     /// Told by a request's body when nobody reads it any more.
@@ -370,7 +367,7 @@ where
     type Future = <ObserveService<S> as Service<Request<B>>>::Future;
 
     fn call(&self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(self.address);
+        self.from.stamp(&mut request);
         if let Some(certificates) = &self.certificates {
             request.extensions_mut().insert(certificates.clone());
         }
@@ -391,6 +388,7 @@ mod tests {
     use super::super::load::Load;
     use super::super::observe::Observe;
     use super::*;
+    use crate::policy::address::Forwarding;
     use crate::policy::identity::FromCaller;
     use crate::policy::{self, Method, Principal};
     use crate::protocol::ReplyBody;
@@ -451,7 +449,7 @@ mod tests {
                 tower::Layer::layer(&Observe::new(Arc::clone(&observer), Arc::new(Load::new(9))), Probe);
             let service = Hyper {
                 stack: RefCell::new(stack),
-                address: ClientAddress([127, 0, 0, 1].into()),
+                from: Peer::new(([127, 0, 0, 1], 1).into(), true, &Forwarding::default()),
                 certificates: PeerCertificates::verified(&chain),
                 watch: Arc::default(),
             };

@@ -17,7 +17,7 @@ use super::render::Rendered;
 use super::resolve::Routed;
 use super::watch::{Busy, Watch};
 use crate::policy::identity::FromCaller;
-use crate::policy::{Held, Principal, Protocol};
+use crate::policy::{ClientAddress, Held, Principal, Protocol};
 use crate::protocol::websocket::{Session, Stop};
 use crate::protocol::{Aborted, ReplyBody};
 use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparent};
@@ -101,6 +101,7 @@ where
             request.method().clone(),
             request.uri().clone(),
             self.client.as_ref().map(|client| Arc::clone(&client.peer)),
+            request.extensions().get::<ClientAddress>().map(|client| client.0),
             id,
         );
         let busy = self.client.as_ref().map(|client| client.watch.begin());

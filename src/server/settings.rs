@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
+use crate::policy::address::Forwarding;
 use crate::policy::{CorsSettings, Defaults, Limit};
 use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
@@ -20,6 +21,8 @@ pub struct ListenerSettings {
     pub address: SocketAddr,
     /// Without it the listener takes plain text.
     pub tls: Option<ListenerTls>,
+    /// Whom requests are from, and what backends are told of that.
+    pub forwarding: Forwarding,
     /// How replies are printed.
     pub json: JsonStyle,
     /// Replies of more bytes than this are answered while they arrive; none are without it.
@@ -58,6 +61,7 @@ impl ListenerSettings {
             name: name.into(),
             address,
             tls: None,
+            forwarding: Forwarding::default(),
             json: JsonStyle::default(),
             stream_above: Some(Self::STREAM_ABOVE),
             errors: ErrorForm::default(),
