@@ -1,6 +1,7 @@
 //! The part `listeners` of a configuration: addresses and the choices that hold for what comes in by them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::addresses;
 use super::identity;
@@ -71,6 +72,8 @@ fn listener(
     let address = address.and_then(|value| value.parse(|text| free_address(text, others)));
     let tls = map.get("tls").and_then(|value| tls::listener(&value));
     let forwarding = addresses::forwarding(map);
+    let addresses = map.get("addresses").and_then(|value| addresses::lists(&value)).map(Arc::new);
+    let proxy_protocol = map.get("proxy_protocol").and_then(|value| addresses::proxy_protocol(&value));
     let mut json = JsonStyle::default();
     let mut stream_above = Some(ListenerSettings::STREAM_ABOVE);
     map.map("json", |map| read_json(map, &mut json, &mut stream_above));
@@ -104,6 +107,8 @@ fn listener(
         address: address?,
         tls,
         forwarding,
+        proxy_protocol,
+        addresses,
         json,
         stream_above,
         errors,

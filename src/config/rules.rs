@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::addresses;
 use super::authorization;
 use super::identity;
 use super::limits;
@@ -32,6 +33,7 @@ pub(super) fn read(
             let mut rule = Rule::new(selector.clone().unwrap_or(Selector::All));
             rule.excerpt = Some(value.excerpt());
             rule.upstream = upstream.flatten();
+            rule.addresses = map.get("addresses").and_then(|value| addresses::of_rule(&value));
             rule.auth = map.value("auth", |text| identity::auth(text, has_sources));
             authorization::read(map, &mut rule, has_sources);
             rule.timeout = map.value("timeout", timeout);
@@ -42,7 +44,7 @@ pub(super) fn read(
             rule
         });
         if value.is_empty_map() {
-            let help = "give it an `upstream`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, a `timeout` or a `max_body`";
+            let help = "give it an `upstream`, `addresses`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, a `timeout` or a `max_body`";
             value.wrong("the rule sets nothing", help);
         }
         rules.extend(rule.filter(|_| selector.is_some()));

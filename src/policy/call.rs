@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use super::address::AddressLists;
 use super::authorize::Authorization;
 use super::concurrency::Gates;
 use super::deadline::TimeLimit;
@@ -30,6 +31,8 @@ pub struct Method {
     /// What the schema says of calling it more than once.
     pub idempotency: Idempotency,
     pub upstream: Arc<Cluster>,
+    /// Who may call by address, by the most specific rule that says so; whomever the listener lets in without.
+    pub addresses: Option<Arc<AddressLists>>,
     /// Whether callers have to say who they are, by the most specific rule that says so; otherwise the listener's.
     pub auth: Option<Auth>,
     /// What is asked of callers, where anything is.

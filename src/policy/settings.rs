@@ -1,8 +1,10 @@
 //! Rules: what an operator says of single RPCs, keyed by selector.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::AddressLists;
 use super::authorize::{Deny, Scopes};
 use super::claims::ClaimSets;
 use super::concurrency::ConcurrencyRule;
@@ -20,6 +22,8 @@ pub struct Rule {
     pub excerpt: Option<Excerpt>,
     /// The name of the upstream that serves the methods; one that exists.
     pub upstream: Option<String>,
+    /// Who may call by address; `Some(None)` for everybody that the listener lets in.
+    pub addresses: Option<Option<Arc<AddressLists>>>,
     /// Whether callers have to say who they are.
     pub auth: Option<Auth>,
     /// The scopes that callers have to have; none for any.
@@ -53,6 +57,7 @@ impl Rule {
             selector,
             excerpt: None,
             upstream: None,
+            addresses: None,
             auth: None,
             scopes: None,
             claims: None,

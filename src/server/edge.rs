@@ -12,8 +12,8 @@ use tower::{Layer, Service};
 use super::load::Load;
 use super::resolve::Detected;
 use crate::fault::{Fault, Kind};
-use crate::policy::address::Unreadable;
-use crate::policy::{AddressLimits, Cors, Protocol, is_own_page};
+use crate::policy::address::{AddressLists, Unreadable};
+use crate::policy::{AddressLimits, ClientAddress, Cors, Protocol, is_own_page};
 use crate::protocol::Reply;
 
 #[derive(Clone)]
@@ -21,18 +21,20 @@ pub(super) struct Edge {
     max_url: usize,
     cors: Option<Arc<Cors>>,
     load: Arc<Load>,
+    lists: Option<Arc<AddressLists>>,
     addresses: Option<AddressLimits>,
 }
 
 impl Edge {
-    /// `max_url` is in bytes; `cors` says whose pages may open WebSockets.
+    /// `max_url` is in bytes; `cors` says whose pages may open WebSockets, and `lists` who may come in at all.
     pub(super) fn new(
         max_url: usize,
         cors: Option<Arc<Cors>>,
         load: Arc<Load>,
+        lists: Option<Arc<AddressLists>>,
         addresses: Option<AddressLimits>,
     ) -> Self {
-        Self { max_url, cors, load, addresses }
+        Self { max_url, cors, load, lists, addresses }
     }
 
     /// What is found in the head.
@@ -43,6 +45,10 @@ impl Edge {
         if request.extensions().get::<Unreadable>().is_some() {
             let message = "what a proxy says of the client's address can't be read";
             return Err(Fault::new(Kind::BadRequest, "FORWARDED_INVALID", message));
+        }
+        // Before the limits: who may not come in takes nobody's share.
+        if let Some(lists) = &self.lists {
+            lists.judge(request.extensions().get::<ClientAddress>().map(|address| address.0))?;
         }
         if let Some(addresses) = &self.addresses {
             let (head, body) = request.into_parts();

@@ -24,6 +24,7 @@ use tracing::{debug, warn};
 
 use super::io::{ClientIo, Opening, Version, sniff};
 use super::observe::{Client, ObserveService, Observed};
+use super::proxied::{self, Refused};
 use super::refuse::refuse;
 use super::render::Rendered;
 use super::resolve::Routed;
@@ -32,7 +33,7 @@ use super::tls::{self, Came, Failure, Served, Settled};
 use super::transport::Transport;
 use super::unread::may_be_left;
 use super::watch::{Inspector, Verdict, Watch};
-use crate::policy::address::Peer;
+use crate::policy::address::{Peer, ProxiedFor};
 use crate::telemetry::Metrics;
 use crate::tls::PeerCertificates;
 
@@ -59,6 +60,8 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<StdListener> {
 struct Opened {
     version: Version,
     io: ClientIo,
+    /// Whose the connection is.
+    peer: SocketAddr,
     /// The client's, where it showed some.
     certificates: Option<PeerCertificates>,
 }
@@ -133,7 +136,7 @@ impl Acceptor {
             opened = self.open(stream, peer, &watch) => opened?,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        let Some(Opened { version, io, certificates }) = opened else { return Ok(()) };
+        let Some(Opened { version, io, peer, certificates }) = opened else { return Ok(()) };
         let client = Client {
             peer: peer.to_string().into(),
             watch: Arc::clone(&watch),
@@ -158,11 +161,12 @@ impl Acceptor {
     /// Finds out what a client speaks, in the time that a head may take. `None` where there is nothing to serve.
     async fn open(
         &self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         peer: SocketAddr,
         watch: &Arc<Watch>,
     ) -> Result<Option<Opened>, String> {
         let deadline = Instant::now() + self.settings.timeouts.head;
+        let Some(peer) = self.introduce(&mut stream, peer, deadline).await else { return Ok(None) };
         let (transport, agreed, certificates) = match &self.tls {
             None => (Transport::Plain(stream), None, None),
             // Boxed, so that plain connections have no room for it.
@@ -188,7 +192,30 @@ impl Acceptor {
             (None, Opening::Http1 | Opening::Tls) => Version::Http1,
         };
         io.lingers = version == Version::Http1;
-        Ok(Some(Opened { version, io, certificates }))
+        Ok(Some(Opened { version, io, peer, certificates }))
+    }
+
+    /// Finds out whose a connection is, from the load balancer before it where there is one. `None` where that fails,
+    /// which is counted and logged here.
+    async fn introduce(
+        &self,
+        stream: &mut TcpStream,
+        peer: SocketAddr,
+        deadline: Instant,
+    ) -> Option<SocketAddr> {
+        let Some(trusted) = &self.settings.proxy_protocol else { return Some(peer) };
+        let read = timeout_at(deadline, proxied::read(stream, peer, trusted)).await;
+        let refused = match read.unwrap_or(Err(Refused::TimedOut)) {
+            Ok(Some(ProxiedFor::Client(client))) => return Some(client),
+            Ok(Some(ProxiedFor::Peer)) => return Some(peer),
+            // As health checks of load balancers do.
+            Ok(None) => return None,
+            Err(refused) => refused,
+        };
+        let (listener, reason) = (&self.settings.name, refused.as_str());
+        self.metrics.addresses().unproxied(listener, reason);
+        debug!(%peer, listener, reason, "the PROXY protocol failed");
+        None
     }
 
     /// Does the TLS handshake; `None` where it fails, which is counted and logged here.

@@ -1,12 +1,13 @@
 //! What an operator says of a listener, and of the process as a whole.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
-use crate::policy::address::Forwarding;
+use crate::policy::address::{AddressLists, Forwarding, Networks};
 use crate::policy::{CorsSettings, Defaults, Limit};
 use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
@@ -23,6 +24,10 @@ pub struct ListenerSettings {
     pub tls: Option<ListenerTls>,
     /// Whom requests are from, and what backends are told of that.
     pub forwarding: Forwarding,
+    /// The load balancers that say by the PROXY protocol whose each connection is; none speaks it without.
+    pub proxy_protocol: Option<Networks>,
+    /// Who may come in by address; everybody without.
+    pub addresses: Option<Arc<AddressLists>>,
     /// How replies are printed.
     pub json: JsonStyle,
     /// Replies of more bytes than this are answered while they arrive; none are without it.
@@ -62,6 +67,8 @@ impl ListenerSettings {
             address,
             tls: None,
             forwarding: Forwarding::default(),
+            proxy_protocol: None,
+            addresses: None,
             json: JsonStyle::default(),
             stream_above: Some(Self::STREAM_ABOVE),
             errors: ErrorForm::default(),

@@ -292,6 +292,7 @@ impl Compiler<'_> {
             server_streaming: method.server_streaming,
             idempotency: method.idempotency(),
             upstream: Arc::clone(upstream),
+            addresses: rules.most_specific(service, name, |rule| rule.addresses.clone()).flatten(),
             auth,
             authorization,
             fields,

@@ -20,6 +20,7 @@ use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use super::unread::{Unread, Watched};
 use crate::introspection::Exposes;
+use crate::policy::address::{AddressLists, AddressRule};
 use crate::policy::{
     AddressLimits, Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Concurrency, Cors,
     Deadline, RateLimit, SharedStore,
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub exposes: Exposes,
     pub authenticate: Authenticate,
     pub authorize: Authorize,
+    pub lists: Option<Arc<AddressLists>>,
     pub max_url: usize,
     pub max_body: usize,
     pub load: Arc<Load>,
@@ -111,6 +113,7 @@ impl Shared {
             cors,
             packing,
             exposes: settings.exposes,
+            lists: settings.addresses.clone(),
             max_url: settings.limits.url,
             max_body: settings.limits.body,
             load,
@@ -150,6 +153,7 @@ where
             shared.max_url,
             shared.cors.clone(),
             Arc::clone(&shared.load),
+            shared.lists.clone(),
             shared.addresses.clone(),
         ))
         // From here on a call is an RPC; everything that is decided is keyed to it.
@@ -161,6 +165,8 @@ where
         ))
         // First of the policies: the others judge by who calls.
         .layer(shared.authenticate.clone())
+        // After identity, so that strangers are told the same whether or not there is something.
+        .layer(AddressRule)
         // Who it is decides what they may.
         .layer(shared.authorize.clone())
         // Of those that may call: what is refused by the layers above costs nobody's share.

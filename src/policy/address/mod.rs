@@ -3,12 +3,18 @@
 //! The address is settled where a connection is accepted, before anything else is decided about a request.
 
 mod forwarded;
+mod lists;
 mod network;
+mod proxy_protocol;
+mod rule;
 mod trust;
 
 use std::net::IpAddr;
 
+pub use lists::{AddressLists, Sources, WatchedLists};
 pub use network::{BadNetwork, Networks, parse_network};
+pub use proxy_protocol::{BadHeader, HeaderReader, ProxiedFor};
+pub use rule::AddressRule;
 pub(crate) use trust::is_forwarding;
 pub use trust::{Forward, Forwarding, Peer, ProxyHeader, TrustedProxies, Unreadable};
 
