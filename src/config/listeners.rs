@@ -101,6 +101,9 @@ fn listener(
     map.map("timeouts", |map| read_timeouts(map, &mut timeouts));
     let websocket =
         map.get("websocket").map_or_else(|| Some(WebSocketSettings::default()), |value| websocket(&value));
+    let security_headers = map.get("security_headers");
+    let security_headers =
+        security_headers.and_then(|value| super::security_headers::read(&value, tls.is_some()));
     let cors = map.get("cors").and_then(|value| super::cors::read(&value));
     Some(ListenerSettings {
         name,
@@ -117,6 +120,7 @@ fn listener(
         packing,
         streams,
         cors,
+        security_headers,
         websocket,
         exposes,
         defaults,

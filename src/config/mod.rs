@@ -16,6 +16,7 @@ mod process;
 mod reader;
 mod rules;
 mod schema;
+mod security_headers;
 mod tls;
 mod tree;
 mod upstreams;

@@ -9,6 +9,7 @@ use super::authorize::{Deny, Scopes};
 use super::claims::ClaimSets;
 use super::concurrency::ConcurrencyRule;
 use super::fields::FieldRule;
+use super::cors::Cors;
 use super::identity::Auth;
 use super::limits::RuleLimit;
 use crate::problem::Excerpt;
@@ -24,6 +25,8 @@ pub struct Rule {
     pub upstream: Option<String>,
     /// Who may call by address; `Some(None)` for everybody that the listener lets in.
     pub addresses: Option<Option<Arc<AddressLists>>>,
+    /// Which pages may call from a browser; `Some(None)` for none but those of the gateway's own origin.
+    pub cors: Option<Option<Arc<Cors>>>,
     /// Whether callers have to say who they are.
     pub auth: Option<Auth>,
     /// The scopes that callers have to have; none for any.
@@ -44,6 +47,8 @@ pub struct Rule {
     pub cost: Option<NonZeroU32>,
     /// How many calls may be under way at once; none for as many as come.
     pub concurrency: Option<Option<ConcurrencyRule>>,
+    /// The largest message from the backend, in bytes.
+    pub max_reply: Option<usize>,
 }
 
 impl Rule {
@@ -58,6 +63,7 @@ impl Rule {
             excerpt: None,
             upstream: None,
             addresses: None,
+            cors: None,
             auth: None,
             scopes: None,
             claims: None,
@@ -68,6 +74,7 @@ impl Rule {
             limits: None,
             cost: None,
             concurrency: None,
+            max_reply: None,
         }
     }
 }

@@ -22,6 +22,7 @@ mod render;
 mod renew;
 mod resolve;
 mod run;
+mod secure;
 mod settings;
 mod snapshot;
 mod sources;

@@ -8,7 +8,7 @@ use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
 use crate::policy::address::{AddressLists, Forwarding, Networks};
-use crate::policy::{CorsSettings, Defaults, Limit};
+use crate::policy::{CorsSettings, Defaults, Limit, SecurityHeaders};
 use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
 use crate::protocol::websocket::WebSocketSettings;
@@ -39,6 +39,8 @@ pub struct ListenerSettings {
     pub streams: StreamSettings,
     /// Which pages may use it from a browser; none but its own without.
     pub cors: Option<CorsSettings>,
+    /// What browsers are told about every answer; nothing without.
+    pub security_headers: Option<SecurityHeaders>,
     /// Whether compressed requests are read.
     pub unpacking: Unpacking,
     /// How answers are compressed; none are without it.
@@ -75,6 +77,7 @@ impl ListenerSettings {
             request: RequestRules::default(),
             streams: StreamSettings::default(),
             cors: None,
+            security_headers: None,
             unpacking: Unpacking::default(),
             packing: None,
             websocket: Some(WebSocketSettings::default()),
