@@ -8,6 +8,7 @@ use std::path::Path;
 use support::{
     Answer, Backend, Choices, Gateway, Http1, Reply, Schema, Site, call, frame, problems_of, until,
 };
+use transom::config;
 
 const PROTO: &str = r#"
 syntax = "proto3";
@@ -183,5 +184,28 @@ fn bad_choices_are_refused() {
         let more = format!("rules: {{ t.S/Get: {{ addresses: {lists} }} }}");
         let problems = problems_of(&schema, Choices { more: &more, ..Choices::default() });
         assert!(problems.contains(problem), "{lists}: {problems}");
+    }
+}
+
+#[test]
+fn what_is_printed_can_be_loaded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("partners.txt"), "192.0.2.0/24\n").expect("a file");
+    let descriptors = concat!(env!("CARGO_MANIFEST_DIR"), "/descriptors/bookstore.binpb");
+    for (text, count) in [(include_str!("../docs/addresses.md"), 4), (include_str!("../docs/browsers.md"), 2)]
+    {
+        let printed = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let printed: Vec<&str> = printed.collect();
+        assert_eq!(printed.len(), count);
+        for printed in printed {
+            let yaml = format!(
+                "schema: {{ descriptors: '{descriptors}' }}\n\
+                 upstreams: {{ main: {{ endpoints: 'http://127.0.0.1:1' }} }}\n{printed}"
+            );
+            let (settings, warnings) = config::parse(&yaml, &folder.path().join("transom.yaml"))
+                .unwrap_or_else(|problems| panic!("{problems}\n{yaml}"));
+            assert!(warnings.is_empty(), "{warnings}");
+            transom::server::compile(&settings).unwrap_or_else(|problems| panic!("{problems}\n{yaml}"));
+        }
     }
 }

@@ -259,6 +259,12 @@ impl Page {
             .then(|| Preflight { wanted: headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned() });
         Self { origin: Some(origin.clone()), preflight }
     }
+
+    /// Whether it asks for another request.
+    #[must_use]
+    pub fn is_preflight(&self) -> bool {
+        self.preflight.is_some()
+    }
 }
 
 /// What a request asks for across origins.

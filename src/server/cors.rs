@@ -86,7 +86,13 @@ where
         };
         if let Some((page, cors)) = this.asks.take() {
             let preflighted = rendered.response.extensions_mut().remove::<Preflighted>();
-            if let Some(cors) = preflighted.map(|by| by.0).or(cors) {
+            let cors = match preflighted {
+                Some(Preflighted(cors)) => Some(cors),
+                // The request that it asks for is one that nobody's choices are about; OPTIONS itself is another.
+                None if page.is_preflight() && rendered.fault.is_none() => None,
+                None => cors,
+            };
+            if let Some(cors) = cors {
                 cors.put(cors.asked(page), rendered.response.headers_mut());
             }
         }

@@ -11,7 +11,6 @@ use tower::{Layer, Service};
 use super::load::Load;
 use super::resolve::Detected;
 use crate::fault::{Fault, Kind};
-use crate::policy::ClientAddress;
 use crate::policy::address::{AddressLists, Unreadable};
 use crate::policy::{AddressLimits, ClientAddress};
 use crate::protocol::Reply;
@@ -28,7 +27,7 @@ impl Edge {
     /// `max_url` is in bytes; `lists` say who may come in at all.
     pub(super) fn new(
         max_url: usize,
-            load: Arc<Load>,
+        load: Arc<Load>,
         lists: Option<Arc<AddressLists>>,
         addresses: Option<AddressLimits>,
     ) -> Self {

@@ -159,13 +159,15 @@ fn is_line(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    type Found = Result<Option<ProxiedFor>, BadHeader>;
+
     fn v2_header(command: u8, family: u8, payload: &[u8]) -> Vec<u8> {
         let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
-        [&v2::PROTOCOL_PREFIX[..], &[0x20 | command, family], &length, payload].concat()
+        [v2::PROTOCOL_PREFIX, &[0x20 | command, family], &length, payload].concat()
     }
 
     /// What comes of a header and what follows it, cut at `cut`; with how many bytes were taken.
-    fn read(bytes: &[u8], cut: usize) -> (usize, Result<Option<ProxiedFor>, BadHeader>) {
+    fn read(bytes: &[u8], cut: usize) -> (usize, Found) {
         let mut reader = HeaderReader::default();
         let mut total = 0;
         let (before, after) = bytes.split_at(cut);
@@ -192,7 +194,7 @@ mod tests {
         let client = |text: &str| Ok(Some(ProxiedFor::Client(text.parse().unwrap())));
         let peer = Ok(Some(ProxiedFor::Peer));
         let four = || client("198.51.100.7:4711");
-        let cases: Vec<(Vec<u8>, Result<Option<ProxiedFor>, BadHeader>)> = vec![
+        let cases: Vec<(Vec<u8>, Found)> = vec![
             (b"PROXY TCP4 198.51.100.7 10.0.0.1 4711 443\r\n".to_vec(), four()),
             (b"PROXY TCP6 2001:db8:: ::1 4711 443\r\n".to_vec(), client("[2001:db8::]:4711")),
             (b"PROXY UNKNOWN\r\n".to_vec(), peer),

@@ -90,7 +90,6 @@ pub(super) fn http_status(fault: &Fault) -> StatusCode {
         | Kind::ForeignOrigin
         | Kind::Denied
         | Kind::Unauthenticated
-        | Kind::Denied
         | Kind::Stopping
         | Kind::RateLimited
         | Kind::Overloaded
