@@ -102,3 +102,87 @@ fn bad_choices_are_refused() {
         assert!(problems.contains(problem), "{cors}: {problems}");
     }
 }
+
+const ADMIN: (&str, &str) = ("origin", "https://admin.example");
+
+/// One RPC has choices of its own, one none at all, and the listener's hold for the third.
+fn by_rule(listener: &str) -> Site {
+    let more = "rules:\n  t.S/Own: { cors: { origins: [https://admin.example], credentials: true } }\n  \
+                t.S/Off: { cors: 'off' }";
+    Site::new(BY_RULE, Choices { listener, more, ..Choices::default() })
+}
+
+const BY_RULE: &str = r#"
+syntax = "proto3";
+package t;
+import "google/api/annotations.proto";
+message M { string a = 1; }
+service S {
+  rpc Own(M) returns (M) { option (google.api.http) = { put: "/x" body: "*" }; }
+  rpc Off(M) returns (M) { option (google.api.http) = { delete: "/x" }; }
+  rpc Plain(M) returns (M) { option (google.api.http) = { get: "/x" }; }
+}
+"#;
+
+#[test]
+fn rules_have_choices_of_their_own() {
+    let site = by_rule("cors: { origins: [https://app.example] }");
+    let reads = |method: &str, path: &str, origin: (&str, &str)| {
+        let reply =
+            call(site.address(), method, path, &[origin, ("content-type", "application/json")], b"{}");
+        assert_eq!(reply.status, 200, "{method} {path}");
+        reply.header("access-control-allow-origin").is_some()
+    };
+    for (method, path, by_app, by_admin) in [
+        ("PUT", "/x", false, true),
+        ("POST", "/t.S/Own", false, true),
+        ("POST", "/t.S/Off", false, false),
+        ("POST", "/t.S/Plain", true, false),
+    ] {
+        assert_eq!((reads(method, path, ORIGIN), reads(method, path, ADMIN)), (by_app, by_admin), "{path}");
+    }
+}
+
+#[test]
+fn preflights_are_answered_for_the_rpc_that_would_be_called() {
+    let asks = |site: &Site, wanted: &str, origin: (&str, &str)| {
+        let headers = [origin, ("access-control-request-method", wanted)];
+        call(site.address(), "OPTIONS", "/x", &headers, b"")
+    };
+    let told = |reply: &Reply| {
+        let said = |name| reply.header(name).map(str::to_owned);
+        (said("access-control-allow-origin"), said("access-control-allow-methods"))
+    };
+    let some = |origin: &str, methods: &str| (Some(origin.to_owned()), Some(methods.to_owned()));
+    let site = by_rule("cors: { origins: [https://app.example] }");
+    // What a browser remembers must not open other methods of the path.
+    assert_eq!(told(&asks(&site, "PUT", ADMIN)), some("https://admin.example", "PUT, OPTIONS"));
+    assert_eq!(told(&asks(&site, "GET", ORIGIN)), some("https://app.example", "GET, HEAD, OPTIONS"));
+    assert_eq!(told(&asks(&site, "PUT", ORIGIN)), (None, None));
+    assert_eq!(told(&asks(&site, "DELETE", ORIGIN)), (None, None));
+    assert_eq!(told(&asks(&site, "DELETE", ADMIN)), (None, None));
+    // Without choices of the listener the rules' hold all the same.
+    let site = by_rule("");
+    assert_eq!(told(&asks(&site, "PUT", ADMIN)), some("https://admin.example", "PUT, OPTIONS"));
+    assert_eq!(told(&asks(&site, "GET", ADMIN)), (None, None));
+    assert_eq!(site.backend.count(), 0);
+}
+
+#[test]
+fn websockets_are_opened_by_pages_that_the_rule_allows() {
+    let site = by_rule("cors: { origins: [https://app.example] }");
+    let opens = |path: &str, origin: (&str, &str)| {
+        let headers = [
+            origin,
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+        ];
+        call(site.address(), "GET", path, &headers, b"").status
+    };
+    for (path, by_app, by_admin) in [("/t.S/Own", 403, 101), ("/t.S/Off", 403, 403), ("/t.S/Plain", 101, 403)]
+    {
+        assert_eq!((opens(path, ORIGIN), opens(path, ADMIN)), (by_app, by_admin), "{path}");
+    }
+}

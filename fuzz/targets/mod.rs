@@ -5,6 +5,7 @@
 // The fuzzers use one target each.
 #![allow(dead_code)]
 
+mod addresses;
 mod codec;
 mod inputs;
 mod requests;
@@ -20,6 +21,7 @@ pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their program and of their folder of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("addresses", addresses::addresses),
     ("config", inputs::config),
     ("deframer", streams::deframer),
     ("descriptors", inputs::descriptors),

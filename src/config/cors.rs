@@ -1,12 +1,13 @@
-//! The part `cors` of a listener: which pages may use it.
+//! The part `cors` of a listener or a rule: which pages may use it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
 
 use super::reader::{Map, Value};
 use super::values::{self, Wrong};
-use crate::policy::{CorsSettings, Origin, Origins};
+use crate::policy::{Cors, CorsSettings, Origin, Origins};
 use crate::problem::Problem;
 
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(2 * 3600);
@@ -14,6 +15,14 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_secs(2 * 3600);
 /// Reads `cors`; `None` where it is left out or bad.
 pub(super) fn read(value: &Value<'_>) -> Option<CorsSettings> {
     value.map(settings).flatten()
+}
+
+/// `cors` of a rule: choices of its own, or `off`.
+pub(super) fn of_rule(value: &Value<'_>) -> Option<Option<Arc<Cors>>> {
+    if value.is_map() {
+        return read(value).map(|settings| Some(Arc::new(Cors::new(&settings))));
+    }
+    value.parse(|text| values::choice(text, &[("off", ())])).map(|()| None)
 }
 
 fn settings(map: &mut Map<'_>) -> Option<CorsSettings> {

@@ -1,7 +1,9 @@
 //! The part `listeners` of a configuration: addresses and the choices that hold for what comes in by them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use super::addresses;
 use super::identity;
 use super::limits;
 use super::reader::{Map, Value};
@@ -69,6 +71,9 @@ fn listener(
     let address = map.required("address", "write where to listen, as in `address: 0.0.0.0:8080`");
     let address = address.and_then(|value| value.parse(|text| free_address(text, others)));
     let tls = map.get("tls").and_then(|value| tls::listener(&value));
+    let forwarding = addresses::forwarding(map);
+    let addresses = map.get("addresses").and_then(|value| addresses::lists(&value)).map(Arc::new);
+    let proxy_protocol = map.get("proxy_protocol").and_then(|value| addresses::proxy_protocol(&value));
     let mut json = JsonStyle::default();
     let mut stream_above = Some(ListenerSettings::STREAM_ABOVE);
     map.map("json", |map| read_json(map, &mut json, &mut stream_above));
@@ -96,11 +101,17 @@ fn listener(
     map.map("timeouts", |map| read_timeouts(map, &mut timeouts));
     let websocket =
         map.get("websocket").map_or_else(|| Some(WebSocketSettings::default()), |value| websocket(&value));
+    let security_headers = map.get("security_headers");
+    let security_headers =
+        security_headers.and_then(|value| super::security_headers::read(&value, tls.is_some()));
     let cors = map.get("cors").and_then(|value| super::cors::read(&value));
     Some(ListenerSettings {
         name,
         address: address?,
         tls,
+        forwarding,
+        proxy_protocol,
+        addresses,
         json,
         stream_above,
         errors,
@@ -109,6 +120,7 @@ fn listener(
         packing,
         streams,
         cors,
+        security_headers,
         websocket,
         exposes,
         defaults,

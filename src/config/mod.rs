@@ -4,6 +4,7 @@
 //! the tree is walked key by key (`reader`, `values`), and one file for each part of the form says which keys there are.
 //! Settings that come out are valid by themselves; what needs the schema is found out when it is compiled.
 
+mod addresses;
 mod api_keys;
 mod authorization;
 mod compression;
@@ -15,6 +16,7 @@ mod process;
 mod reader;
 mod rules;
 mod schema;
+mod security_headers;
 mod tls;
 mod tree;
 mod upstreams;

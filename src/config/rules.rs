@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::addresses;
 use super::authorization;
+use super::cors;
 use super::identity;
 use super::limits;
 use super::listeners::size;
@@ -32,17 +34,20 @@ pub(super) fn read(
             let mut rule = Rule::new(selector.clone().unwrap_or(Selector::All));
             rule.excerpt = Some(value.excerpt());
             rule.upstream = upstream.flatten();
+            rule.addresses = map.get("addresses").and_then(|value| addresses::of_rule(&value));
+            rule.cors = map.get("cors").and_then(|value| cors::of_rule(&value));
             rule.auth = map.value("auth", |text| identity::auth(text, has_sources));
             authorization::read(map, &mut rule, has_sources);
             rule.timeout = map.value("timeout", timeout);
             rule.max_body = map.value("max_body", size);
+            rule.max_reply = map.value("max_reply", size);
             rule.limits = map.get("limits").map(|value| known_limits.of_rule(&value));
             rule.cost = map.value("cost", limits::cost);
             rule.concurrency = map.get("concurrency").and_then(|value| limits::concurrency(&value));
             rule
         });
         if value.is_empty_map() {
-            let help = "give it an `upstream`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, a `timeout` or a `max_body`";
+            let help = "give it an `upstream`, `addresses`, `cors`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, a `timeout`, a `max_body` or a `max_reply`";
             value.wrong("the rule sets nothing", help);
         }
         rules.extend(rule.filter(|_| selector.is_some()));

@@ -6,8 +6,10 @@ use std::time::Duration;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use super::address::AddressLists;
 use super::authorize::Authorization;
 use super::concurrency::Gates;
+use super::cors::Cors;
 use super::deadline::TimeLimit;
 use super::fields::FieldRules;
 use super::identity::{Auth, Forward, Principal};
@@ -35,6 +37,10 @@ pub struct Method {
     /// What the schema says of calling it more than once.
     pub idempotency: Idempotency,
     pub upstream: Arc<Cluster>,
+    /// Who may call by address, by the most specific rule that says so; whomever the listener lets in without.
+    pub addresses: Option<Arc<AddressLists>>,
+    /// Which pages may call, by the most specific rule that says so, which may say none; otherwise the listener's.
+    pub cors: Option<Option<Arc<Cors>>>,
     /// Whether callers have to say who they are, by the most specific rule that says so; otherwise the listener's.
     pub auth: Option<Auth>,
     /// What is asked of callers, where anything is.
@@ -46,6 +52,8 @@ pub struct Method {
     pub timeout: Option<Duration>,
     /// The largest request body, by the most specific rule that says so; otherwise the listener's.
     pub max_body: Option<usize>,
+    /// The largest message from the backend, by the most specific rule that says so; otherwise the listener's.
+    pub max_reply: Option<usize>,
     /// How often it may be called, by the most specific rule that says so.
     pub limits: Option<Arc<Limits>>,
     /// How many of its calls may be under way at once, by the most specific rule that says so.
@@ -58,6 +66,12 @@ impl Method {
     #[must_use]
     pub fn name(&self) -> &str {
         self.stats.rpc()
+    }
+
+    /// Which pages may call: as its rule says, or as the listener does.
+    #[must_use]
+    pub fn cors<'c>(&'c self, listener: Option<&'c Arc<Cors>>) -> Option<&'c Arc<Cors>> {
+        self.cors.as_ref().map_or(listener, Option::as_ref)
     }
 
     /// Whether something in the first message decides about calls, so that it is read in every protocol.

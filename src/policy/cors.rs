@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// The origins whose pages may use a listener.
+/// The origins whose pages may use a listener or an RPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
     Any,
@@ -88,7 +88,7 @@ impl Origin {
     }
 }
 
-/// The choices of a listener about cross-origin requests.
+/// The choices of a listener or a rule about cross-origin requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsSettings {
     pub origins: Origins,
@@ -170,7 +170,7 @@ impl Cors {
         }
     }
 
-    /// The origins whose pages may use the listener.
+    /// The origins whose pages may call.
     #[must_use]
     pub fn origins(&self) -> &Origins {
         &self.origins
@@ -182,19 +182,16 @@ impl Cors {
         self.credentials && matches!(self.origins, Origins::Listed(_)) && self.origins.allow(origin)
     }
 
-    /// What `headers` of a request ask for.
+    /// What a request asks for that says this of its page.
     #[must_use]
-    pub fn asked(&self, is_options: bool, headers: &HeaderMap) -> Asked {
-        let Some(origin) = headers.get(header::ORIGIN) else { return Asked::Nothing };
-        if !self.origins.allow(origin) {
+    pub fn asked(&self, page: Page) -> Asked {
+        let Some(origin) = page.origin else { return Asked::Nothing };
+        if !self.origins.allow(&origin) {
             return Asked::Refused;
         }
-        let origin = origin.clone();
-        if is_preflight(is_options, headers) {
-            let wanted = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-            Asked::Preflight { origin, wanted }
-        } else {
-            Asked::Read { origin }
+        match page.preflight {
+            Some(Preflight { wanted }) => Asked::Preflight { origin, wanted },
+            None => Asked::Read { origin },
         }
     }
 
@@ -237,6 +234,37 @@ impl Cors {
 pub fn is_own_page(origin: &HeaderValue, authority: &str) -> bool {
     let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     host.is_some_and(|host| !host.is_empty() && host.eq_ignore_ascii_case(authority))
+}
+
+/// What a request says of the page that it is from, kept until it is known whose choices hold.
+#[derive(Debug, Default)]
+pub struct Page {
+    origin: Option<HeaderValue>,
+    /// There where it asks for another request.
+    preflight: Option<Preflight>,
+}
+
+#[derive(Debug)]
+struct Preflight {
+    /// The headers that the other request will have.
+    wanted: Option<HeaderValue>,
+}
+
+impl Page {
+    /// As the head of a request says.
+    #[must_use]
+    pub fn of(is_options: bool, headers: &HeaderMap) -> Self {
+        let Some(origin) = headers.get(header::ORIGIN) else { return Self::default() };
+        let preflight = is_preflight(is_options, headers)
+            .then(|| Preflight { wanted: headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned() });
+        Self { origin: Some(origin.clone()), preflight }
+    }
+
+    /// Whether it asks for another request.
+    #[must_use]
+    pub fn is_preflight(&self) -> bool {
+        self.preflight.is_some()
+    }
 }
 
 /// What a request asks for across origins.
@@ -327,7 +355,7 @@ mod tests {
             .collect();
         let mut answer = HeaderMap::new();
         answer.insert(header::ALLOW, HeaderValue::from_static("GET, OPTIONS"));
-        cors.put(cors.asked(is_options, &headers), &mut answer);
+        cors.put(cors.asked(Page::of(is_options, &headers)), &mut answer);
         answer
     }
 

@@ -5,7 +5,7 @@
 //! its message too. Only the innermost layer makes an `Admitted`, only `vet` a `Cleared`, and only a `Cleared` opens
 //! the way to an upstream.
 
-mod address;
+pub mod address;
 mod admit;
 mod authorize;
 mod call;
@@ -16,6 +16,8 @@ mod deadline;
 mod fields;
 pub mod identity;
 mod limits;
+mod origin;
+mod security_headers;
 mod settings;
 mod size;
 mod vet;
@@ -26,7 +28,7 @@ pub use authorize::{Authorization, Authorize, Deny, Scopes};
 pub use call::{Bound, Call, Codec, Connect, ConnectForm, Method, Protocol, Resolved, Way, WebForm};
 pub use claims::{ClaimPath, ClaimRule, ClaimSets, ClaimTest, Pattern, Template};
 pub use concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyRule, Gates, Held};
-pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, is_own_page, is_preflight};
+pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, Page, is_own_page, is_preflight};
 pub use deadline::{Deadline, DeadlineFuture, TimeLimit, put_timeout};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
 pub use fields::{FieldRule, FieldRules, FieldTest};
@@ -35,6 +37,8 @@ pub use limits::{
     AddressLimits, KeyPart, Late, Limit, LimitSettings, Limiters, Limits, Measure, OnFailure, Quota, Rate,
     RateLimit, RateLimitFuture, RedisSettings, RuleLimit, SharedStore, Tier, TierBy, Window,
 };
+pub use origin::OriginCheck;
+pub use security_headers::{SecurityHeaders, Wins};
 pub use settings::{Defaults, Rule};
 pub use size::{BodySize, BodySizeFuture};
 pub use vet::Cleared;

@@ -1,11 +1,14 @@
 //! Rules: what an operator says of single RPCs, keyed by selector.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::AddressLists;
 use super::authorize::{Deny, Scopes};
 use super::claims::ClaimSets;
 use super::concurrency::ConcurrencyRule;
+use super::cors::Cors;
 use super::fields::FieldRule;
 use super::identity::Auth;
 use super::limits::RuleLimit;
@@ -20,6 +23,10 @@ pub struct Rule {
     pub excerpt: Option<Excerpt>,
     /// The name of the upstream that serves the methods; one that exists.
     pub upstream: Option<String>,
+    /// Who may call by address; `Some(None)` for everybody that the listener lets in.
+    pub addresses: Option<Option<Arc<AddressLists>>>,
+    /// Which pages may call from a browser; `Some(None)` for none but those of the gateway's own origin.
+    pub cors: Option<Option<Arc<Cors>>>,
     /// Whether callers have to say who they are.
     pub auth: Option<Auth>,
     /// The scopes that callers have to have; none for any.
@@ -40,6 +47,8 @@ pub struct Rule {
     pub cost: Option<NonZeroU32>,
     /// How many calls may be under way at once; none for as many as come.
     pub concurrency: Option<Option<ConcurrencyRule>>,
+    /// The largest message from the backend, in bytes.
+    pub max_reply: Option<usize>,
 }
 
 impl Rule {
@@ -53,6 +62,8 @@ impl Rule {
             selector,
             excerpt: None,
             upstream: None,
+            addresses: None,
+            cors: None,
             auth: None,
             scopes: None,
             claims: None,
@@ -63,6 +74,7 @@ impl Rule {
             limits: None,
             cost: None,
             concurrency: None,
+            max_reply: None,
         }
     }
 }

@@ -68,6 +68,7 @@ impl Cleared<Bytes> {
         max_reply: usize,
         whole: usize,
     ) -> Result<Reply, Fault> {
+        let max_reply = self.method.max_reply.unwrap_or(max_reply);
         let call = self.outgoing(headers, max_reply);
         self.method.upstream.unary(worker, call, self.message, whole).await
     }
@@ -130,6 +131,7 @@ impl Cleared {
         headers: HeaderMap,
         max_reply: usize,
     ) -> Result<(Sender, Replies), Fault> {
+        let max_reply = self.method.max_reply.unwrap_or(max_reply);
         let call = self.outgoing(headers, max_reply);
         self.method.upstream.stream(worker, call).await
     }

@@ -5,6 +5,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::fault::Fault;
+use crate::policy::address::is_forwarding;
 
 /// A request's header of this prefix is also passed without it, as grpc-gateway does.
 const PREFIX: &str = "grpc-metadata-";
@@ -116,8 +117,9 @@ impl Listed {
         Self(names.filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok()).collect())
     }
 
+    /// What the gateway itself writes is not the client's to take off.
     fn contains(&self, name: &HeaderName) -> bool {
-        self.0.contains(name)
+        self.0.contains(name) && !is_forwarding(name.as_str())
     }
 }
 

@@ -12,9 +12,13 @@ use tower::{Layer, Service};
 use super::render::Rendered;
 use super::resolve::Routed;
 use crate::policy::identity::FromCaller;
-use crate::policy::{Asked, Cors, Method, Principal, Protocol};
+use crate::policy::{Cors, Method, Page, Principal, Protocol};
 
-/// Answers of a listener without choices about this pass as they are.
+/// Whose choices hold for the answer to a preflight: an extension of it, since no RPC is called.
+#[derive(Clone)]
+pub(super) struct Preflighted(pub Arc<Cors>);
+
+/// Answers about which there are no choices, by rule or listener, pass as they are.
 #[derive(Clone)]
 pub(super) struct CrossOrigin {
     cors: Option<Arc<Cors>>,
@@ -41,7 +45,7 @@ pub(super) struct CrossOriginService<S> {
 
 impl<S, B> Service<Request<B>> for CrossOriginService<S>
 where
-    S: Service<Request<B>, Response = Rendered, Error = Infallible>,
+    S: Service<Request<B>, Response = Rendered, Error = Infallible, Future: Routed>,
 {
     type Response = Rendered;
     type Error = Infallible;
@@ -52,11 +56,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let asked = self.cors.as_ref().map(|cors| {
-            let asked = cors.asked(request.method() == HttpMethod::OPTIONS, request.headers());
-            (Arc::clone(cors), asked)
-        });
-        CrossOriginFuture { inner: self.inner.call(request), asked }
+        let page = Page::of(request.method() == HttpMethod::OPTIONS, request.headers());
+        let inner = self.inner.call(request);
+        let listener = self.cors.as_ref();
+        let cors = inner.method().map_or(listener, |method| method.cors(listener)).cloned();
+        CrossOriginFuture { inner, asks: Some((page, cors)) }
     }
 }
 
@@ -64,7 +68,7 @@ pin_project! {
     pub(super) struct CrossOriginFuture<F> {
         #[pin]
         inner: F,
-        asked: Option<(Arc<Cors>, Asked)>,
+        asks: Option<(Page, Option<Arc<Cors>>)>,
     }
 }
 
@@ -80,8 +84,17 @@ where
             Ok(rendered) => rendered,
             Err(never) => match never {},
         };
-        if let Some((cors, asked)) = this.asked.take() {
-            cors.put(asked, rendered.response.headers_mut());
+        if let Some((page, cors)) = this.asks.take() {
+            let preflighted = rendered.response.extensions_mut().remove::<Preflighted>();
+            let cors = match preflighted {
+                Some(Preflighted(cors)) => Some(cors),
+                // The request that it asks for is one that nobody's choices are about; OPTIONS itself is another.
+                None if page.is_preflight() && rendered.fault.is_none() => None,
+                None => cors,
+            };
+            if let Some(cors) = cors {
+                cors.put(cors.asked(page), rendered.response.headers_mut());
+            }
         }
         Poll::Ready(Ok(rendered))
     }

@@ -5,33 +5,33 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use http::uri::Authority;
-use http::{Request, header};
+use http::Request;
 use tower::{Layer, Service};
 
 use super::load::Load;
 use super::resolve::Detected;
 use crate::fault::{Fault, Kind};
-use crate::policy::{AddressLimits, Cors, Protocol, is_own_page};
+use crate::policy::address::{AddressLists, Unreadable};
+use crate::policy::{AddressLimits, ClientAddress};
 use crate::protocol::Reply;
 
 #[derive(Clone)]
 pub(super) struct Edge {
     max_url: usize,
-    cors: Option<Arc<Cors>>,
     load: Arc<Load>,
+    lists: Option<Arc<AddressLists>>,
     addresses: Option<AddressLimits>,
 }
 
 impl Edge {
-    /// `max_url` is in bytes; `cors` says whose pages may open WebSockets.
+    /// `max_url` is in bytes; `lists` say who may come in at all.
     pub(super) fn new(
         max_url: usize,
-        cors: Option<Arc<Cors>>,
         load: Arc<Load>,
+        lists: Option<Arc<AddressLists>>,
         addresses: Option<AddressLimits>,
     ) -> Self {
-        Self { max_url, cors, load, addresses }
+        Self { max_url, load, lists, addresses }
     }
 
     /// What is found in the head.
@@ -39,6 +39,14 @@ impl Edge {
         // The cheapest first, since it is asked when there is the least room.
         self.load.check()?;
         let Detected { protocol, mut request } = detected;
+        if request.extensions().get::<Unreadable>().is_some() {
+            let message = "what a proxy says of the client's address can't be read";
+            return Err(Fault::new(Kind::BadRequest, "FORWARDED_INVALID", message));
+        }
+        // Before the limits: who may not come in takes nobody's share.
+        if let Some(lists) = &self.lists {
+            lists.judge(request.extensions().get::<ClientAddress>().map(|address| address.0))?;
+        }
         if let Some(addresses) = &self.addresses {
             let (head, body) = request.into_parts();
             addresses.ask(&head)?;
@@ -49,20 +57,7 @@ impl Edge {
             let message = format!("path and query are longer than {} bytes", self.max_url);
             return Err(Fault::new(Kind::UrlTooLong, "URL_TOO_LONG", message));
         }
-        if protocol == Protocol::WebSocket && self.is_foreign(&request) {
-            let message = "pages of this origin may not open WebSockets here";
-            return Err(Fault::new(Kind::ForeignOrigin, "ORIGIN_NOT_ALLOWED", message));
-        }
         Ok(Detected { protocol, request })
-    }
-
-    /// Browsers let any page open a WebSocket and send cookies with it; that its origin may is only checked here.
-    fn is_foreign<B>(&self, request: &Request<B>) -> bool {
-        let Some(origin) = request.headers().get(header::ORIGIN) else { return false };
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let authority = request.uri().authority().map(Authority::as_str).or(host);
-        !authority.is_some_and(|authority| is_own_page(origin, authority))
-            && !self.cors.as_ref().is_some_and(|cors| cors.origins().allow(origin))
     }
 }
 

@@ -16,6 +16,7 @@ use tower::Service;
 use super::limiting::Limiting;
 use super::load::Load;
 use super::observe::Observed;
+use super::relist::Relisting;
 use super::reload::Reloader;
 use super::run::{keep_keys_fresh, spawn};
 use super::snapshot;
@@ -87,6 +88,11 @@ impl Gateway {
             limit_store: limit_store.map(|redis| Arc::new(SharedStore::new(redis, 1, &metrics))),
         };
         let shared = Shared::new(listener, observer, errors, Arc::clone(&snapshots), policies, 0);
+        let relisting = Relisting::new(std::slice::from_ref(listener), &settings.rules, Arc::clone(&metrics));
+        if !relisting.is_empty() {
+            // It ends by itself when the gateway is dropped.
+            let _ = spawn("addresses".into(), stopped.clone(), move |stopped| relisting.run(stopped))?;
+        }
         let reloader = Reloader {
             sources,
             rules: settings.rules.clone(),

@@ -24,6 +24,7 @@ use tracing::{debug, warn};
 
 use super::io::{ClientIo, Opening, Version, sniff};
 use super::observe::{Client, ObserveService, Observed};
+use super::proxied::{self, Refused};
 use super::refuse::refuse;
 use super::render::Rendered;
 use super::resolve::Routed;
@@ -33,7 +34,7 @@ use super::tls::{self, Came, Failure, Served, Settled};
 use super::transport::Transport;
 use super::unread::may_be_left;
 use super::watch::{Inspector, Verdict, Watch};
-use crate::policy::ClientAddress;
+use crate::policy::address::{Peer, ProxiedFor};
 use crate::telemetry::Metrics;
 use crate::tls::PeerCertificates;
 
@@ -60,6 +61,8 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<StdListener> {
 struct Opened {
     version: Version,
     io: ClientIo,
+    /// Whose the connection is.
+    peer: SocketAddr,
     /// The client's, where it showed some.
     certificates: Option<PeerCertificates>,
 }
@@ -134,19 +137,16 @@ impl Acceptor {
             opened = self.open(stream, peer, &watch) => opened?,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        let Some(Opened { version, io, certificates }) = opened else { return Ok(()) };
+        let Some(Opened { version, io, peer, certificates }) = opened else { return Ok(()) };
         let client = Client {
             peer: peer.to_string().into(),
             watch: Arc::clone(&watch),
             stop: self.stop.clone(),
             held,
         };
-        let service = Hyper {
-            stack: RefCell::new(stack.for_client(client)),
-            address: ClientAddress(peer.ip().to_canonical()),
-            certificates,
-            watch: Arc::clone(&watch),
-        };
+        let from = Peer::new(peer, self.tls.is_some(), &self.settings.forwarding);
+        let stack = RefCell::new(stack.for_client(client));
+        let service = Hyper { stack, from, certificates, watch: Arc::clone(&watch) };
         match version {
             Version::Http1 => {
                 let connection = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
@@ -163,11 +163,12 @@ impl Acceptor {
     /// Finds out what a client speaks, in the time that a head may take. `None` where there is nothing to serve.
     async fn open(
         &self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         peer: SocketAddr,
         watch: &Arc<Watch>,
     ) -> Result<Option<Opened>, String> {
         let deadline = Instant::now() + self.settings.timeouts.head;
+        let Some(peer) = self.introduce(&mut stream, peer, deadline).await else { return Ok(None) };
         let (transport, agreed, certificates) = match &self.tls {
             None => (Transport::Plain(stream), None, None),
             // Boxed, so that plain connections have no room for it.
@@ -193,7 +194,30 @@ impl Acceptor {
             (None, Opening::Http1 | Opening::Tls) => Version::Http1,
         };
         io.lingers = version == Version::Http1;
-        Ok(Some(Opened { version, io, certificates }))
+        Ok(Some(Opened { version, io, peer, certificates }))
+    }
+
+    /// Finds out whose a connection is, from the load balancer before it where there is one. `None` where that fails,
+    /// which is counted and logged here.
+    async fn introduce(
+        &self,
+        stream: &mut TcpStream,
+        peer: SocketAddr,
+        deadline: Instant,
+    ) -> Option<SocketAddr> {
+        let Some(trusted) = &self.settings.proxy_protocol else { return Some(peer) };
+        let read = timeout_at(deadline, proxied::read(stream, peer, trusted)).await;
+        let refused = match read.unwrap_or(Err(Refused::TimedOut)) {
+            Ok(Some(ProxiedFor::Client(client))) => return Some(client),
+            Ok(Some(ProxiedFor::Peer)) => return Some(peer),
+            // As health checks of load balancers do.
+            Ok(None) => return None,
+            Err(refused) => refused,
+        };
+        let (listener, reason) = (&self.settings.name, refused.as_str());
+        self.metrics.addresses().unproxied(listener, reason);
+        debug!(%peer, listener, reason, "the PROXY protocol failed");
+        None
     }
 
     /// Does the TLS handshake; `None` where it fails, which is counted and logged here.
@@ -358,7 +382,7 @@ where
 /// dozen references up and down.
 struct Hyper<S> {
     stack: RefCell<ObserveService<S>>,
-    address: ClientAddress,
+    from: Peer,
     /// Every request of the connection carries them.
     certificates: Option<PeerCertificates>,
     /// Told by a request's body when nobody reads it any more.
@@ -375,7 +399,7 @@ where
     type Future = <ObserveService<S> as Service<Request<B>>>::Future;
 
     fn call(&self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(self.address);
+        self.from.stamp(&mut request);
         if let Some(certificates) = &self.certificates {
             request.extensions_mut().insert(certificates.clone());
         }
@@ -396,6 +420,7 @@ mod tests {
     use super::super::load::Load;
     use super::super::observe::Observe;
     use super::*;
+    use crate::policy::address::Forwarding;
     use crate::policy::identity::FromCaller;
     use crate::policy::{self, Method, Principal};
     use crate::protocol::ReplyBody;
@@ -456,7 +481,7 @@ mod tests {
                 tower::Layer::layer(&Observe::new(Arc::clone(&observer), Arc::new(Load::new(9))), Probe);
             let service = Hyper {
                 stack: RefCell::new(stack),
-                address: ClientAddress([127, 0, 0, 1].into()),
+                from: Peer::new(([127, 0, 0, 1], 1).into(), true, &Forwarding::default()),
                 certificates: PeerCertificates::verified(&chain),
                 watch: Arc::default(),
             };

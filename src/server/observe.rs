@@ -18,7 +18,7 @@ use super::resolve::Routed;
 use super::streams::{SLICE, Said, say};
 use super::watch::{Busy, Watch};
 use crate::policy::identity::FromCaller;
-use crate::policy::{Held, Principal, Protocol};
+use crate::policy::{ClientAddress, Held, Principal, Protocol};
 use crate::protocol::websocket::{Session, Stop};
 use crate::protocol::{Aborted, ReplyBody};
 use crate::telemetry::{Observation, Observer, REQUEST_ID, request_id, traceparent};
@@ -102,6 +102,7 @@ where
             request.method().clone(),
             request.uri().clone(),
             self.client.as_ref().map(|client| Arc::clone(&client.peer)),
+            request.extensions().get::<ClientAddress>().map(|client| client.0),
             id,
         );
         // Over HTTP/1 it shows in the bytes of the connection whether a client takes them.

@@ -13,13 +13,14 @@ use http::{Method as HttpMethod, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::cors::Preflighted;
 use super::snapshot::{Shown, Snapshot};
 use crate::fault::{Fault, Kind};
 use crate::introspection::Exposes;
 use crate::policy::identity::{FromCaller, Judged, Judging};
 use crate::policy::{
-    Authenticate, Bound, Call, Codec, Connect, ConnectForm, Method, Principal, Protocol, Resolved, TimeLimit,
-    Way, is_preflight,
+    Authenticate, Bound, Call, Codec, Connect, ConnectForm, Cors, Method, Principal, Protocol, Resolved,
+    TimeLimit, Way, is_preflight,
 };
 use crate::protocol::{Reply, ReplyBody, unsaid_connect};
 use crate::route::{Captures, Lookup, Selector};
@@ -45,21 +46,21 @@ pub(super) struct Detected<B> {
 #[derive(Clone)]
 pub(super) struct Resolve {
     snapshots: Arc<ArcSwap<Snapshot>>,
-    preflights: bool,
+    cors: Option<Arc<Cors>>,
     exposes: Exposes,
     authenticate: Authenticate,
 }
 
 impl Resolve {
-    /// `preflights` says whether the gateway answers those of browsers, which never reach an RPC then. `authenticate`
-    /// judges what else reaches none.
+    /// `cors` says which pages may call where no rule does; preflights that it, or a rule, is about never reach an RPC.
+    /// `authenticate` judges what else reaches none.
     pub(super) fn new(
         snapshots: Arc<ArcSwap<Snapshot>>,
-        preflights: bool,
+        cors: Option<Arc<Cors>>,
         exposes: Exposes,
         authenticate: Authenticate,
     ) -> Self {
-        Self { snapshots, preflights, exposes, authenticate }
+        Self { snapshots, cors, exposes, authenticate }
     }
 }
 
@@ -91,7 +92,7 @@ where
 
     fn call(&mut self, Detected { protocol, request }: Detected<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let Resolve { snapshots, preflights, exposes, authenticate } = &self.resolve;
+        let Resolve { snapshots, cors, exposes, authenticate } = &self.resolve;
         let snapshot = snapshots.load();
         let snapshot = snapshot.shown(*exposes);
         let protocol = match protocol {
@@ -100,14 +101,15 @@ where
                 protocol
             }
         };
+        if protocol == Protocol::Rest
+            && is_preflight(head.method == HttpMethod::OPTIONS, &head.headers)
+            && let Some(cors) = preflighted(&snapshot, &head, cors.as_ref())
+        {
+            // It comes without credentials, before the request that has them.
+            let result = preflight(&snapshot, head.uri.path(), self.resolve.cors.as_ref(), &cors);
+            return ResolveFuture::Answered { result: Some(result), protocol };
+        }
         let found = match protocol {
-            Protocol::Rest
-                if *preflights && is_preflight(head.method == HttpMethod::OPTIONS, &head.headers) =>
-            {
-                // It comes without credentials, before the request that has them.
-                let result = preflight(&snapshot, head.uri.path());
-                return ResolveFuture::Answered { result: Some(result), protocol };
-            }
             Protocol::Rest => rest(&snapshot, &head),
             Protocol::Grpc(codec) => rpc(&snapshot, &head, Way::Grpc(codec)),
             Protocol::GrpcWeb(form, codec) => rpc(&snapshot, &head, Way::GrpcWeb(form, codec)),
@@ -204,8 +206,31 @@ fn unsaid(snapshot: &Shown<'_>, head: &Parts) -> Option<Connect> {
     }
 }
 
-/// Which methods a page may ask for at this path, whatever OPTIONS itself is bound to.
-fn preflight(snapshot: &Shown<'_>, path: &str) -> Result<Reply, Fault> {
+/// Whose choices a preflight is judged by: those of the RPC that the other request would reach, or the listener's.
+fn preflighted(snapshot: &Shown<'_>, head: &Parts, listener: Option<&Arc<Cors>>) -> Option<Arc<Cors>> {
+    let wanted = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let wanted = wanted.and_then(|wanted| HttpMethod::from_bytes(wanted.as_bytes()).ok());
+    let method = wanted.and_then(|wanted| reached(snapshot, &wanted, head.uri.path()));
+    method.map_or(listener, |method| method.cors(listener)).cloned()
+}
+
+/// The RPC that a request of a page reaches.
+fn reached<'s>(snapshot: &'s Shown<'_>, http_method: &HttpMethod, path: &str) -> Option<&'s Arc<Method>> {
+    match snapshot.router().lookup(http_method, path) {
+        Lookup::Found(found) => Some(&found.value.method),
+        Lookup::WrongMethod(_) | Lookup::Missing => {
+            snapshot.rpc(path).filter(|method| rpc_methods(method).contains(http_method))
+        }
+    }
+}
+
+/// Which methods a page may ask for at this path, whatever OPTIONS itself is bound to: those that `cors` is about.
+fn preflight(
+    snapshot: &Shown<'_>,
+    path: &str,
+    listener: Option<&Arc<Cors>>,
+    cors: &Arc<Cors>,
+) -> Result<Reply, Fault> {
     let mut methods = match snapshot.router().lookup(&HttpMethod::OPTIONS, path) {
         // It is bound to any method or to this one; the browser knows which it wants.
         Lookup::Found(_) => "GET, HEAD, PUT, POST, PATCH, DELETE".to_owned(),
@@ -225,7 +250,20 @@ fn preflight(snapshot: &Shown<'_>, path: &str) -> Result<Reply, Fault> {
             methods.push_str(method.as_str());
         }
     }
-    if methods.is_empty() { Err(nothing_here()) } else { Ok(options(&methods)) }
+    if methods.is_empty() {
+        return Err(nothing_here());
+    }
+    // A browser remembers all that it is told: a method with other choices has to be asked for by itself.
+    let is_alike = |name: &&str| {
+        let method = HttpMethod::from_bytes(name.as_bytes()).ok();
+        let reached = method.and_then(|method| reached(snapshot, &method, path));
+        let own = reached.map_or(listener, |method| method.cors(listener));
+        own.is_some_and(|own| Arc::ptr_eq(own, cors))
+    };
+    let alike: Vec<&str> = methods.split(", ").filter(is_alike).collect();
+    let mut answer = options(&alike.join(", "));
+    answer.extensions_mut().insert(Preflighted(Arc::clone(cors)));
+    Ok(answer)
 }
 
 fn no_route() -> Unresolved {

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::limiting::Limiting;
 use super::listener::{Acceptor, bind};
 use super::load::Load;
+use super::relist::Relisting;
 use super::reload::Reloader;
 use super::renew::Renewal;
 use super::settings::{ListenerSettings, shown};
@@ -40,7 +41,7 @@ pub struct Running {
     admin: Option<SocketAddr>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     stop: watch::Sender<bool>,
-    /// And what looks after certificates and keys.
+    /// And what looks after certificates, keys and address lists.
     workers: Vec<JoinHandle<()>>,
     /// Told to load the schema again.
     reload: Arc<Notify>,
@@ -178,6 +179,11 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         running
             .workers
             .push(spawn(format!("worker-{number}"), stopped.clone(), move |stopped| worker.run(stopped))?);
+    }
+    let relisting = Relisting::new(&settings.listeners, &settings.rules, Arc::clone(&metrics));
+    if !relisting.is_empty() {
+        let thread = spawn("addresses".into(), stopped.clone(), move |stopped| relisting.run(stopped))?;
+        running.workers.push(thread);
     }
     if !renewal.is_empty() {
         let thread = spawn("certificates".into(), stopped, move |stopped| renewal.run(stopped))?;

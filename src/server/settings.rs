@@ -1,12 +1,14 @@
 //! What an operator says of a listener, and of the process as a whole.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::JsonStyle;
 use crate::fault::ErrorForm;
 use crate::introspection::Exposes;
-use crate::policy::{CorsSettings, Defaults, Limit};
+use crate::policy::address::{AddressLists, Forwarding, Networks};
+use crate::policy::{CorsSettings, Defaults, Limit, SecurityHeaders};
 use crate::protocol::compression::{Packing, Unpacking};
 use crate::protocol::rest::StreamSettings;
 use crate::protocol::websocket::WebSocketSettings;
@@ -20,6 +22,12 @@ pub struct ListenerSettings {
     pub address: SocketAddr,
     /// Without it the listener takes plain text.
     pub tls: Option<ListenerTls>,
+    /// Whom requests are from, and what backends are told of that.
+    pub forwarding: Forwarding,
+    /// The load balancers that say by the PROXY protocol whose each connection is; none speaks it without.
+    pub proxy_protocol: Option<Networks>,
+    /// Who may come in by address; everybody without.
+    pub addresses: Option<Arc<AddressLists>>,
     /// How replies are printed.
     pub json: JsonStyle,
     /// Replies of more bytes than this are answered while they arrive; none are without it.
@@ -31,6 +39,8 @@ pub struct ListenerSettings {
     pub streams: StreamSettings,
     /// Which pages may use it from a browser; none but its own without.
     pub cors: Option<CorsSettings>,
+    /// What browsers are told about every answer; nothing without.
+    pub security_headers: Option<SecurityHeaders>,
     /// Whether compressed requests are read.
     pub unpacking: Unpacking,
     /// How answers are compressed; none are without it.
@@ -58,12 +68,16 @@ impl ListenerSettings {
             name: name.into(),
             address,
             tls: None,
+            forwarding: Forwarding::default(),
+            proxy_protocol: None,
+            addresses: None,
             json: JsonStyle::default(),
             stream_above: Some(Self::STREAM_ABOVE),
             errors: ErrorForm::default(),
             request: RequestRules::default(),
             streams: StreamSettings::default(),
             cors: None,
+            security_headers: None,
             unpacking: Unpacking::default(),
             packing: None,
             websocket: Some(WebSocketSettings::default()),

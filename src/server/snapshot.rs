@@ -372,10 +372,11 @@ impl Compiler<'_> {
         upstream: &Arc<Cluster>,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
+        let rules = self.rules;
         let Subject { service, name, client_streaming, shown } = subject;
         let Shape { path, is_known, input, output, server_streaming, idempotency, timeout } = shape;
-        let Asks { auth, authorization, fields } = Asks::of(subject, &input, self.rules).ok()?;
-        let Compiled { limits, concurrency } = self.limiting.compile(subject, &input, self.rules, problems);
+        let Asks { auth, authorization, fields } = Asks::of(subject, &input, rules).ok()?;
+        let Compiled { limits, concurrency } = self.limiting.compile(subject, &input, rules, problems);
         Some(Arc::new(Method {
             path,
             is_known,
@@ -385,11 +386,14 @@ impl Compiler<'_> {
             server_streaming,
             idempotency,
             upstream: Arc::clone(upstream),
+            addresses: rules.most_specific(service, name, |rule| rule.addresses.clone()).flatten(),
+            cors: rules.most_specific(service, name, |rule| rule.cors.clone()),
             auth,
             authorization,
             fields,
-            timeout: self.rules.most_specific(service, name, |rule| rule.timeout).or(timeout),
-            max_body: self.rules.most_specific(service, name, |rule| rule.max_body),
+            timeout: rules.most_specific(service, name, |rule| rule.timeout).or(timeout),
+            max_body: rules.most_specific(service, name, |rule| rule.max_body),
+            max_reply: rules.most_specific(service, name, |rule| rule.max_reply),
             limits,
             concurrency,
             stats: self.metrics.call(shown),

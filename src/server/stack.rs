@@ -16,13 +16,15 @@ use super::load::Load;
 use super::observe::{Observe, ObserveService};
 use super::render::{Render, Rendered};
 use super::resolve::{Resolve, Routed};
+use super::secure::Secure;
 use super::settings::ListenerSettings;
 use super::snapshot::Snapshot;
 use super::unread::{Unread, Watched};
 use crate::introspection::Exposes;
+use crate::policy::address::{AddressLists, AddressRule};
 use crate::policy::{
     AddressLimits, Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Concurrency, Cors,
-    Deadline, RateLimit, SharedStore,
+    Deadline, OriginCheck, RateLimit, SecurityHeaders, SharedStore,
 };
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
@@ -37,10 +39,12 @@ pub(super) struct Shared {
     pub snapshots: Arc<ArcSwap<Snapshot>>,
     pub exchanges: Arc<Exchanges>,
     pub cors: Option<Arc<Cors>>,
+    pub security_headers: Option<Arc<SecurityHeaders>>,
     pub packing: Option<Arc<Packing>>,
     pub exposes: Exposes,
     pub authenticate: Authenticate,
     pub authorize: Authorize,
+    pub lists: Option<Arc<AddressLists>>,
     pub max_url: usize,
     pub max_body: usize,
     pub load: Arc<Load>,
@@ -109,8 +113,10 @@ impl Shared {
             authorize: Authorize::new(Arc::clone(&authenticator)),
             authenticate: Authenticate::new(authenticator, settings.defaults.auth, cors.clone()),
             cors,
+            security_headers: settings.security_headers.clone().map(Arc::new),
             packing,
             exposes: settings.exposes,
+            lists: settings.addresses.clone(),
             max_url: settings.limits.url,
             max_body: settings.limits.body,
             load,
@@ -139,7 +145,9 @@ where
         .layer(Observe::new(Arc::clone(&shared.observer), Arc::clone(&shared.load)))
         // Whatever the answer is, its client has to know whether the connection ends with it.
         .layer(Unread)
-        // Whatever the answer is, a browser has to know who may read it.
+        // Whatever the answer is, a browser has to know what not to do with it, …
+        .layer(Secure::new(shared.security_headers.clone()))
+        // … and who may read it.
         .layer(CrossOrigin::new(shared.cors.clone()))
         // Outside of what renders, so that errors become smaller, too; the log counts what is sent.
         .layer(Compress::new(shared.packing.clone()))
@@ -148,19 +156,23 @@ where
         // Refuses by the head alone, before a route is looked for.
         .layer(Edge::new(
             shared.max_url,
-            shared.cors.clone(),
             Arc::clone(&shared.load),
+            shared.lists.clone(),
             shared.addresses.clone(),
         ))
         // From here on a call is an RPC; everything that is decided is keyed to it.
         .layer(Resolve::new(
             Arc::clone(&shared.snapshots),
-            shared.cors.is_some(),
+            shared.cors.clone(),
             shared.exposes,
             shared.authenticate.clone(),
         ))
+        // Of WebSockets alone: their pages are foreign wherever identity would let them in by a cookie.
+        .layer(OriginCheck::new(shared.cors.clone()))
         // First of the policies: the others judge by who calls.
         .layer(shared.authenticate.clone())
+        // After identity, so that strangers are told the same whether or not there is something.
+        .layer(AddressRule)
         // Who it is decides what they may.
         .layer(shared.authorize.clone())
         // Of those that may call: what is refused by the layers above costs nobody's share.

@@ -181,6 +181,10 @@ fn text_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     if let Some(peer) = outcome.peer {
         push_word(lines, " peer=", peer);
     }
+    if let Some(client) = outcome.client {
+        // Writing to memory does not fail.
+        let _ = write!(lines, " client={client}");
+    }
     push_text(lines, " request_id=", outcome.request_id);
     lines.push(b'\n');
 }
@@ -272,6 +276,9 @@ fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
     if let Some(peer) = outcome.peer {
         put("peer", peer.into());
     }
+    if let Some(client) = outcome.client {
+        put("client", client.to_string().into());
+    }
     put("request_id", outcome.request_id.into());
     // Writing JSON to memory does not fail.
     let _ = serde_json::to_writer(&mut *lines, &line);
@@ -299,7 +306,8 @@ mod tests {
             took: Duration::from_micros(1500),
             sent: 12,
             complete: true,
-            peer: None,
+            peer: Some("[::1]:2"),
+            client: Some([192, 0, 2, 1].into()),
             request_id: "r",
         }
     }
@@ -317,7 +325,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(line).unwrap(),
             "time=1970-01-01T00:00:00.000Z status=404 code=NOT_FOUND method=GET path=\"/v1/a\\\" x=1\" protocol=rest \
-             rpc=a.B/C upstream=u reason=BACKEND_STATUS origin=backend rule=\"a.B/* 5/s\" cause=\"a\\nb\" us=1500 sent=12 request_id=r\n"
+             rpc=a.B/C upstream=u reason=BACKEND_STATUS origin=backend rule=\"a.B/* 5/s\" cause=\"a\\nb\" us=1500 sent=12 peer=[::1]:2 client=192.0.2.1 request_id=r\n"
         );
     }
 

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use tokio::runtime::RuntimeMetrics;
 
+use super::addresses::AddressMetrics;
 use super::identity::IdentityMetrics;
 use super::limits::{GateStats, LimitMetrics, LimitStats};
 use super::tls::TlsMetrics;
@@ -118,6 +119,7 @@ pub struct Metrics {
     panics: Counter,
     access_log_dropped: Counter,
     tls: TlsMetrics,
+    addresses: AddressMetrics,
     identity: IdentityMetrics,
     limits: LimitMetrics,
 }
@@ -172,6 +174,11 @@ impl Metrics {
     /// What concerns TLS on listeners.
     pub fn tls(&self) -> &TlsMetrics {
         &self.tls
+    }
+
+    /// What concerns the addresses of clients.
+    pub fn addresses(&self) -> &AddressMetrics {
+        &self.addresses
     }
 
     /// What concerns callers' identity.
@@ -242,6 +249,7 @@ impl Metrics {
             self.access_log_dropped.clone(),
         );
         self.tls.register(&mut registry);
+        self.addresses.register(&mut registry);
         self.identity.register(&mut registry);
         self.limits.register(&mut registry);
         registry.register_collector(Box::new(Calls(Arc::clone(self))));

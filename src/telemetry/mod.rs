@@ -4,6 +4,7 @@
 //! metrics of its RPC when the answer's last byte is handed to the connection, or when the client is gone.
 
 mod access_log;
+mod addresses;
 mod identity;
 mod limits;
 mod metrics;

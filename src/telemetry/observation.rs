@@ -1,5 +1,6 @@
 //! What is known of one call, gathered on its way and told at its end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,6 +23,7 @@ pub struct Observation {
     method: Method,
     uri: Uri,
     peer: Option<Arc<str>>,
+    client: Option<IpAddr>,
     request_id: HeaderValue,
     protocol: &'static str,
     rpc: Option<(Arc<CallStats>, Arc<str>)>,
@@ -67,7 +69,10 @@ pub struct Outcome<'a> {
     pub sent: u64,
     /// Whether all of the answer was.
     pub complete: bool,
+    /// Address and port of the connection's other end.
     pub peer: Option<&'a str>,
+    /// The client's address, as far as trusted proxies tell it.
+    pub client: Option<IpAddr>,
     pub request_id: &'a str,
 }
 
@@ -78,6 +83,7 @@ impl Observation {
         method: Method,
         uri: Uri,
         peer: Option<Arc<str>>,
+        client: Option<IpAddr>,
         request_id: HeaderValue,
     ) -> Self {
         Self {
@@ -87,6 +93,7 @@ impl Observation {
             method,
             uri,
             peer,
+            client,
             request_id,
             protocol: "",
             rpc: None,
@@ -183,6 +190,7 @@ impl Drop for Observation {
                 sent: self.sent,
                 complete: self.complete,
                 peer: self.peer.as_deref(),
+                client: self.client,
                 request_id: self.request_id.to_str().unwrap_or_default(),
             });
         }

@@ -21,7 +21,8 @@ pub struct Unusable {
 }
 
 impl Unusable {
-    pub(super) fn new(what: impl Into<String>) -> Self {
+    /// One that needs no advice.
+    pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), help: None }
     }
 
@@ -67,7 +68,10 @@ impl Mark {
 }
 
 /// The bytes of a file, and its mark from before they were read: a later write is never taken for an old one.
-fn read(path: &Path) -> Result<(Vec<u8>, Mark), Unusable> {
+///
+/// # Errors
+/// It is no file, too large, or can't be read.
+pub fn read(path: &Path) -> Result<(Vec<u8>, Mark), Unusable> {
     let file = path.display();
     let cannot = |why: String| Unusable::new(format!("`{file}` can't be read: {why}"));
     let mut opened = File::open(path).map_err(|error| cannot(error.to_string()))?;

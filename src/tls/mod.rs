@@ -11,14 +11,16 @@ mod files;
 mod peer;
 mod roots;
 mod settings;
+mod vigil;
 mod watched;
 
 pub use certificate::{Chain, Identity, Key};
 pub use client::client_config;
-pub use files::{Mark, Unusable};
+pub use files::{Mark, Unusable, read};
 pub use peer::PeerCertificates;
 pub use roots::Authorities;
 pub use settings::{ClientAuth, ClientCheck, ListenerTls, Versions};
+pub use vigil::{Look, Vigil};
 pub use watched::{Change, Watched};
 
 use std::sync::Arc;

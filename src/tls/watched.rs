@@ -8,17 +8,15 @@ use std::time::SystemTime;
 
 use rustls::ServerConfig;
 
-use super::files::{Mark, Unusable};
+use super::files::Unusable;
 use super::settings::{ListenerTls, Resumption};
+use super::vigil::{Look, Vigil};
 
 /// The files of a listener, and what is served from them.
 pub struct Watched {
     served: ListenerTls,
     resumption: Resumption,
-    /// The files that were judged last, whether taken or refused.
-    judged: Vec<Mark>,
-    /// Files that differ from those, seen once: whoever writes them may not be done.
-    settling: Option<Vec<Mark>>,
+    vigil: Vigil,
 }
 
 /// What a look found.
@@ -40,8 +38,8 @@ impl Watched {
     pub fn new(served: ListenerTls) -> Result<(Self, Arc<ServerConfig>), Unusable> {
         let resumption = Resumption::new()?;
         let config = Arc::new(served.server_config(&resumption)?);
-        let judged = served.marks();
-        Ok((Self { served, resumption, judged, settling: None }, config))
+        let vigil = Vigil::new(served.marks());
+        Ok((Self { served, resumption, vigil }, config))
     }
 
     /// What is served.
@@ -53,48 +51,34 @@ impl Watched {
     /// Looks whether files have changed since the last look, and reads them once they keep still from one look to the
     /// next.
     pub fn look(&mut self, now: SystemTime) -> Change {
-        let marks: Vec<Mark> = self.judged.iter().map(Mark::again).collect();
-        if marks == self.judged {
-            self.settling = None;
-            return Change::Unchanged;
-        }
-        if self.settling.as_ref() != Some(&marks) {
-            self.settling = Some(marks);
-            return Change::Settling;
-        }
-        let loaded = self.served.again().and_then(|loaded| {
-            self.refuse_expired(&loaded, now)?;
-            let config = loaded.server_config(&self.resumption)?;
-            Ok((loaded, config))
-        });
-        if marks.iter().any(|mark| mark.again() != *mark) {
-            // It was changed while it was read, so certificate and key may be of two times.
-            self.settling = None;
-            return Change::Settling;
-        }
-        self.settling = None;
-        match loaded {
-            Ok((loaded, config)) => {
-                self.judged = loaded.marks();
+        let (served, resumption) = (&self.served, &self.resumption);
+        let read = || {
+            let loaded = served.again()?;
+            refuse_expired(served, &loaded, now)?;
+            let config = loaded.server_config(resumption)?;
+            let marks = loaded.marks();
+            Ok(((loaded, config), marks))
+        };
+        match self.vigil.look(read) {
+            Look::Unchanged => Change::Unchanged,
+            Look::Settling => Change::Settling,
+            Look::Read((loaded, config)) => {
                 self.served = loaded;
                 Change::Renewed(Arc::new(config))
             }
-            Err(unusable) => {
-                self.judged = marks;
-                Change::Refused(unusable)
-            }
+            Look::Refused(unusable) => Change::Refused(unusable),
         }
     }
+}
 
-    /// A certificate that has expired is no good in the place of another one; one that is served already stays.
-    fn refuse_expired(&self, new: &ListenerTls, now: SystemTime) -> Result<(), Unusable> {
-        let served = |identity| self.served.identities.iter().any(|old| old.is_same(identity));
-        let expired = new.identities.iter().filter(|identity| identity.chain().has_expired(now));
-        match expired.filter(|identity| !served(identity)).find_map(|identity| identity.chain().untimely(now))
-        {
-            Some(what) => Err(Unusable::new(what)),
-            None => Ok(()),
-        }
+/// A certificate that has expired is no good in the place of another one; one that is served already stays.
+fn refuse_expired(served: &ListenerTls, new: &ListenerTls, now: SystemTime) -> Result<(), Unusable> {
+    let is_served = |identity| served.identities.iter().any(|old| old.is_same(identity));
+    let expired = new.identities.iter().filter(|identity| identity.chain().has_expired(now));
+    match expired.filter(|identity| !is_served(identity)).find_map(|identity| identity.chain().untimely(now))
+    {
+        Some(what) => Err(Unusable::new(what)),
+        None => Ok(()),
     }
 }
 

@@ -64,7 +64,8 @@ where
     fn call(&mut self, mut call: Call<B>) -> Self::Future {
         let Authenticate { authenticator, default, cors } = &self.authenticate;
         let auth = call.resolved.method.auth.unwrap_or(*default);
-        match authenticator.judge(auth, &call.head, cors.as_deref()) {
+        let cors = call.resolved.method.cors(cors.as_ref()).map(Arc::as_ref);
+        match authenticator.judge(auth, &call.head, cors) {
             Judged::Now(Ok(principal)) => {
                 authenticator.admit(auth, principal, &mut call);
                 let principal = call.principal.clone();
