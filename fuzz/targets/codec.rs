@@ -99,6 +99,9 @@ pub(super) fn wire_writer(data: &[u8]) {
     if style.enum_numbers || style.int64_numbers || plan.full_name() == "old.Old" {
         return;
     }
+    if same::has_odd_map(&descriptor, wire, 0) {
+        return;
+    }
     let Ok(theirs) = DynamicMessage::decode(descriptor, wire) else { return };
     let options =
         SerializeOptions::new().use_proto_field_name(style.proto_names).skip_default_fields(!style.defaults);

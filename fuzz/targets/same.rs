@@ -1,7 +1,7 @@
 //! Whether two readers understood the same. Floating-point numbers may differ in the last places, as serde_json without
 //! `float_roundtrip` reads them a little wrong.
 
-use prost_reflect::{DynamicMessage, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
 use serde_json::Value as Json;
 
 use super::schema::any_type;
@@ -68,6 +68,44 @@ fn is_odd_key(key: &str) -> bool {
 /// Whether this may be a map that has no other entries.
 fn is_odd(value: &Json) -> bool {
     value.as_object().is_some_and(|map| !map.is_empty() && map.keys().all(|key| is_odd_key(key)))
+}
+
+/// Whether a map's field has a wrong wire type somewhere: where the bytes behind it happen to be an entry, prost-reflect
+/// puts that into the map. `depth` is that of messages in messages, which both refuse from 100 on.
+pub(super) fn has_odd_map(message: &MessageDescriptor, mut wire: &[u8], depth: usize) -> bool {
+    while let Some((number, wire_type)) = take_varint(&mut wire).map(|tag| ((tag >> 3) as u32, tag & 7)) {
+        let field = message.get_field(number);
+        if wire_type != 2 && field.as_ref().is_some_and(FieldDescriptor::is_map) {
+            return true;
+        }
+        let length = match wire_type {
+            0 => take_varint(&mut wire).map(|_| 0),
+            1 => Some(8),
+            2 => take_varint(&mut wire).map(|length| usize::try_from(length).unwrap_or(usize::MAX)),
+            5 => Some(4),
+            // A group's fields follow, as if they were the message's own: enough to find one, at worst one too many.
+            _ => Some(0),
+        };
+        let Some((value, rest)) = length.and_then(|length| wire.split_at_checked(length)) else {
+            return false;
+        };
+        wire = rest;
+        if wire_type == 2
+            && depth < 100
+            && let Some(Kind::Message(inner)) = field.map(|field| field.kind())
+            && has_odd_map(&inner, value, depth + 1)
+        {
+            return true;
+        }
+    }
+    false
+}
+
+fn take_varint(wire: &mut &[u8]) -> Option<u64> {
+    let length = wire.iter().position(|byte| byte & 0x80 == 0).filter(|&at| at < 10)? + 1;
+    let (varint, rest) = wire.split_at(length);
+    *wire = rest;
+    Some(varint.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f)))
 }
 
 /// Subnormal floats have few digits, and the next one is far away.

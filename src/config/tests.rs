@@ -207,7 +207,7 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     let want = [("*", "books"), ("shop.v1.Orders/*", "orders"), ("shop.v1.Stock/*", "stock")];
     assert_eq!(rules, want.map(|(selector, upstream)| (selector.to_owned(), Some(upstream))));
     assert_eq!((settings.rules[0].timeout, settings.rules[0].max_body), (Some(seconds(10)), Some(1 << 20)));
-    assert_eq!(settings.rules[1].excerpt.as_ref().map(|excerpt| excerpt.line), Some(40));
+    assert_eq!(settings.rules[1].excerpt.as_ref().map(|excerpt| excerpt.line), Some(41));
     let log = AccessLogSettings {
         target: AccessLogTarget::File(path("logs/access.log")),
         format: AccessLogFormat::Json,

@@ -21,7 +21,7 @@ fn push_paths(text: &[u8], out: &mut Vec<u8>, allowed: impl Fn(u8) -> bool) -> O
         return Some(());
     }
     for path in text.split(|&byte| byte == b',') {
-        if path.is_empty() || !path.iter().copied().all(&allowed) {
+        if path.is_empty() || !path.iter().all(|&byte| allowed(byte) && !is_strange(byte)) {
             return None;
         }
         out.push(PATHS);
@@ -37,8 +37,16 @@ fn push_paths(text: &[u8], out: &mut Vec<u8>, allowed: impl Fn(u8) -> bool) -> O
     Some(())
 }
 
+/// What could not be told from the end of a path or of the string.
+const fn is_strange(byte: u8) -> bool {
+    matches!(byte, b',' | b'"' | b'\\' | 0..0x20)
+}
+
 /// Appends one path in lowerCamelCase; `None` if it would not come back the same.
 pub(crate) fn push_json_path(path: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    if path.is_empty() {
+        return None;
+    }
     let plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'.');
     let (plain, rest) = path.split_at(path.iter().position(|byte| !plain(byte)).unwrap_or(path.len()));
     out.extend_from_slice(plain);
@@ -52,8 +60,7 @@ pub(crate) fn push_json_path(path: &[u8], out: &mut Vec<u8>) -> Option<()> {
                 raise = false;
             }
             _ if raise || byte.is_ascii_uppercase() => return None,
-            // These could not be told from the end of the path or of the string.
-            b',' | b'"' | b'\\' | 0..0x20 => return None,
+            _ if is_strange(byte) => return None,
             _ => out.push(byte),
         }
     }
@@ -86,6 +93,9 @@ mod tests {
             ("foo_bar", None, Some("foo_bar")),
             ("a,,b", None, None),
             ("a,", None, None),
+            ("a\\b", None, None),
+            ("a\"b", None, None),
+            ("a\nb", None, None),
         ];
         for (text, json, query) in table {
             assert_eq!(paths(text, mask_from_json).as_deref(), json, "{text}");
@@ -105,6 +115,8 @@ mod tests {
             ("foo_3", None),
             ("a,b", None),
             ("a\"b", None),
+            ("a\\b", None),
+            ("", None),
         ];
         for (path, expected) in table {
             let mut out = Vec::new();
