@@ -114,7 +114,7 @@ fn failures_are_statuses() {
     led.fail(5, "gone");
     let reply = client.end(response).unwrap();
     assert_eq!(
-        (text(&reply.headers, "grpc-status"), text(&reply.headers, "grpc-message")),
+        (text(&reply.trailers, "grpc-status"), text(&reply.trailers, "grpc-message")),
         ("5".into(), "gone".into())
     );
     assert_eq!(reply.header("x-initial"), Some("1"));
