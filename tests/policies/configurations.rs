@@ -47,3 +47,25 @@ fn what_is_printed_loads() {
     }
     assert!(fragments >= 4, "{fragments}");
 }
+
+#[test]
+fn what_the_readme_shows_loads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let named = |document: &str, name: &str| {
+        let found = blocks(document).into_iter().find(|(own, _)| own.as_deref() == Some(name));
+        found.unwrap_or_else(|| panic!("there is no {name}")).1
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("descriptors")).unwrap();
+    let descriptors = "descriptors/bookstore.binpb";
+    std::fs::copy(root.join(descriptors), folder.path().join(descriptors)).unwrap();
+    std::fs::write(folder.path().join("keys.yaml"), named(&read("docs/authorization.md"), "keys.yaml"))
+        .unwrap();
+    let file = folder.path().join("policies.yaml");
+    std::fs::write(&file, named(&read("README.md"), "policies.yaml")).unwrap();
+    let (settings, warnings) = config::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(warnings.to_string(), "");
+    let (_, warnings) = server::compile(&settings).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(warnings.to_string(), "");
+}
