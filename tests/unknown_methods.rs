@@ -179,6 +179,28 @@ fn pages_may_ask_for_them() {
     until("nothing is left", || main.in_flight() == 0);
 }
 
+#[test]
+fn which_pages_may_ask_is_as_the_rules_of_their_names_say() {
+    let (schema, main) = (Schema::new(PROTO), echo());
+    let rules = "'*': { upstream: main }, 'closed.*': { cors: off }, \
+                 'one.*': { cors: { origins: 'https://b.example' } }";
+    let gateway = gateway(&schema, main.address, main.address, "unknown_methods: pass", rules);
+    for (path, page, want) in [
+        ("/old.S/Get", "https://a.example", Some("*")),
+        ("/closed.S/Get", "https://a.example", None),
+        ("/one.S/Get", "https://a.example", None),
+        ("/one.S/Get", "https://b.example", Some("https://b.example")),
+    ] {
+        let asked = [("origin", page), ("access-control-request-method", "POST")];
+        let preflight = call(gateway.address, "OPTIONS", path, &asked, b"");
+        let web = call(gateway.address, "POST", path, &[WEB[0], ("origin", page)], &frame(b""));
+        // Where there are no choices, a preflight is a request like any other, and leads nowhere.
+        let allowed = preflight.header("access-control-allow-origin").filter(|_| preflight.status == 204);
+        assert_eq!(allowed, want, "{path} {page}: {preflight:?}");
+        assert_eq!(web.header("access-control-allow-origin"), want, "{path} {page}: {web:?}");
+    }
+}
+
 /// A gateway whose listener lets anybody in, with keys for two callers, before a backend that echoes.
 struct Guarded {
     gateway: Gateway,
