@@ -4,7 +4,10 @@ mod support;
 
 use std::net::SocketAddr;
 
-use support::{Behaviour, Came, Choices, Gateway, Http2, Live, Reply, Schema, call, frame, metric, until};
+use support::{
+    Behaviour, Came, Choices, Gateway, Http2, Live, Reply, Schema, call, frame, metric, reason, until,
+};
+use transom::policy::identity::{hash_of, new_key};
 
 const PROTO: &str = r#"
 syntax = "proto3";
@@ -174,6 +177,197 @@ fn pages_may_ask_for_them() {
         call(gateway.address, "POST", "/old.S/Get", &[WEB[0], ("origin", "https://a.example")], &frame(b""));
     assert_eq!(web.header("access-control-allow-origin"), Some("*"));
     until("nothing is left", || main.in_flight() == 0);
+}
+
+#[test]
+fn which_pages_may_ask_is_as_the_rules_of_their_names_say() {
+    let (schema, main) = (Schema::new(PROTO), echo());
+    let rules = "'*': { upstream: main }, 'closed.*': { cors: off }, \
+                 'one.*': { cors: { origins: 'https://b.example' } }";
+    let gateway = gateway(&schema, main.address, main.address, "unknown_methods: pass", rules);
+    for (path, page, want) in [
+        ("/old.S/Get", "https://a.example", Some("*")),
+        ("/closed.S/Get", "https://a.example", None),
+        ("/one.S/Get", "https://a.example", None),
+        ("/one.S/Get", "https://b.example", Some("https://b.example")),
+    ] {
+        let asked = [("origin", page), ("access-control-request-method", "POST")];
+        let preflight = call(gateway.address, "OPTIONS", path, &asked, b"");
+        let web = call(gateway.address, "POST", path, &[WEB[0], ("origin", page)], &frame(b""));
+        // Where there are no choices, a preflight is a request like any other, and leads nowhere.
+        let allowed = preflight.header("access-control-allow-origin").filter(|_| preflight.status == 204);
+        assert_eq!(allowed, want, "{path} {page}: {preflight:?}");
+        assert_eq!(web.header("access-control-allow-origin"), want, "{path} {page}: {web:?}");
+    }
+}
+
+/// A gateway whose listener lets anybody in, with keys for two callers, before a backend that echoes.
+struct Guarded {
+    gateway: Gateway,
+    main: Live,
+    /// One with the scope `read`, one without.
+    keys: [String; 2],
+    schema: Schema,
+}
+
+impl Guarded {
+    fn new(rules: &str) -> Self {
+        let (schema, main) = (Schema::new(PROTO), echo());
+        let mut file = String::from("keys:\n");
+        let keys = ["scopes: [read], claims: { role: staff }", "claims: { role: guest }"].map(|more| {
+            let (id, key) = new_key().expect("randomness");
+            let hash: String = hash_of(&key).iter().map(|byte| format!("{byte:02x}")).collect();
+            file += &format!("  {id}: {{ hash: 'sha256:{hash}', owner: a, {more} }}\n");
+            key
+        });
+        schema.write("keys.yaml", &file);
+        let yaml = Choices {
+            listener: "defaults: { auth: none }, trusted_proxies: { addresses: [127.0.0.1] }",
+            schema: "unknown_methods: pass",
+            more: &format!(
+                "identity: {{ api_keys: {{ file: keys.yaml }} }}\nadmin: {{ address: '127.0.0.1:0' }}\n\
+                 rules: {{ {rules} }}"
+            ),
+            ..Choices::default()
+        }
+        .yaml(&schema, main.address);
+        Self { gateway: Gateway::start(&yaml, schema.folder()), main, keys, schema }
+    }
+
+    /// `OK`, or the reason of the refusal, the same in all protocols that pass such methods. What is refused reaches
+    /// nobody.
+    #[track_caller]
+    fn ask(&self, path: &str, headers: &[(&str, &str)]) -> String {
+        let said = [0, 1, 2].map(|protocol| self.ask_by(protocol, path, headers));
+        assert!(said.iter().all(|one| *one == said[0]), "{path}: {said:?}");
+        said[0].clone()
+    }
+
+    /// By gRPC, gRPC-Web, or its text form.
+    fn ask_by(&self, protocol: usize, path: &str, headers: &[(&str, &str)]) -> String {
+        let with = |own: &[(&'static str, &'static str)]| -> Vec<(&str, &str)> {
+            own.iter().copied().chain(headers.iter().copied()).collect()
+        };
+        let (before, body) = (self.main.calls(), frame(b"\xff"));
+        let text = base64_simd::STANDARD.encode_to_string(&body);
+        let at = self.gateway.address;
+        let reply = match protocol {
+            0 => Http2::connect(at).call("POST", path, &with(&GRPC), &body),
+            1 => call(at, "POST", path, &with(&WEB), &body),
+            _ => call(
+                at,
+                "POST",
+                path,
+                &with(&[("content-type", "application/grpc-web-text")]),
+                text.as_bytes(),
+            ),
+        };
+        let said = reason(&reply).unwrap_or_else(|| "OK".to_owned());
+        assert_eq!(self.main.calls() - before, usize::from(said == "OK"), "{path}: {said}: {reply:?}");
+        said
+    }
+}
+
+#[test]
+fn who_may_call_them_is_as_the_rules_of_their_names_say() {
+    let site = Guarded::new(
+        "'*': { auth: required }, 'open.*': { auth: none }, 'open.v1.S/Closed': { deny: true }, \
+         'read.*': { scopes: [read] }, 'read.v1.*': { scopes: none }, 'read.v1.S/*': { deny: { role: guest } }, \
+         'staff.*': { claims: { role: staff } }, 'near.*': { auth: none, addresses: { allow: [198.51.100.0/24] } }, \
+         'near.v1.S/*': { addresses: any }",
+    );
+    let [reader, guest] = &site.keys;
+    for (path, nobody, of_guest, of_reader) in [
+        ("/x.S/Get", "KEY_MISSING", "OK", "OK"),
+        ("/S/Get", "KEY_MISSING", "OK", "OK"),
+        ("/t.S/None", "KEY_MISSING", "OK", "OK"),
+        ("/open.S/Get", "OK", "OK", "OK"),
+        ("/opener.S/Get", "KEY_MISSING", "OK", "OK"),
+        ("/open.v1.S/Closed", "DENIED", "DENIED", "DENIED"),
+        ("/open.v1.S/closed", "OK", "OK", "OK"),
+        ("/read.S/Get", "KEY_MISSING", "SCOPE_MISSING", "OK"),
+        ("/read.v1.Other/Get", "KEY_MISSING", "OK", "OK"),
+        ("/read.v1.S/Get", "KEY_MISSING", "DENIED", "OK"),
+        ("/staff.a.b.S/Get", "KEY_MISSING", "CLAIM_MISMATCH", "OK"),
+        ("/near.S/Get", "ADDRESS_DENIED", "ADDRESS_DENIED", "ADDRESS_DENIED"),
+        ("/near.v1.S/Get", "OK", "OK", "OK"),
+    ] {
+        assert_eq!(site.ask(path, &[]), nobody, "{path}");
+        assert_eq!(site.ask(path, &[("x-api-key", guest)]), of_guest, "{path}");
+        assert_eq!(site.ask(path, &[("x-api-key", reader)]), of_reader, "{path}");
+    }
+    assert_eq!(site.ask("/near.S/Get", &[("x-forwarded-for", "198.51.100.7")]), "OK");
+    // Other spellings of what is closed are none of what is open.
+    for path in [
+        "/read.S/Get/",
+        "//read.S/Get",
+        "/read.S//Get",
+        "/read.S/./Get",
+        "/read.S/%47et",
+        "/open.S/../read.S/Get",
+    ] {
+        assert_eq!(site.ask(path, &[("x-api-key", reader)]), "NO_ROUTE", "{path}");
+    }
+}
+
+#[test]
+fn what_needs_their_messages_refuses_them() {
+    // `Any`, which stands for their messages, has a field of this name.
+    let site = Guarded::new(
+        "'*': { auth: none }, 'a.*': { fields: { a: x } }, 'b.*': { fields: { type_url: '' } }, \
+         'b.v1.S/Get': { fields: none }, 'x.v1.S/*': { fields: { value: '' } }, 'y.v1.S/Get': { fields: { a: x } }",
+    );
+    for (path, want) in [
+        ("/a.S/Get", "NO_ROUTE"),
+        ("/b.S/Get", "NO_ROUTE"),
+        ("/b.v1.S/Get", "OK"),
+        ("/b.v1.S/Put", "NO_ROUTE"),
+        ("/x.v1.S/Get", "NO_ROUTE"),
+        ("/x.v1.Other/Get", "OK"),
+        ("/y.v1.S/Get", "NO_ROUTE"),
+        ("/y.v1.S/Put", "OK"),
+        ("/c.S/Get", "OK"),
+    ] {
+        assert_eq!(site.ask(path, &[]), want, "{path}");
+    }
+    for key in ["a", "type_url"] {
+        let rules = format!("rules: {{ 'old.*': {{ limits: [{{ rate: 1/s, key: 'field:{key}' }}] }} }}");
+        let choices = Choices { schema: "unknown_methods: pass", more: &rules, ..Choices::default() };
+        let said = support::problems_of(&site.schema, choices);
+        assert!(said.contains("`old.*`") && said.contains("takes a stream"), "{said}");
+    }
+}
+
+#[test]
+fn limits_count_them_together() {
+    let site = Guarded::new(
+        "'*': { limits: [{ rate: 3/59m, key: method }] }, 'old.*': { limits: [{ rate: 3/59m, key: global }] }, \
+         'old.v1.S/One': { cost: 3 }, 'held.*': { limits: off, concurrency: { calls: 1, key: method } }",
+    );
+    // Three calls each. Another name is not another count.
+    for (path, want) in [
+        ("/x.S/Get", "OK"),
+        ("/x.S/Get", "RATE_LIMITED"),
+        ("/x.S/Other", "RATE_LIMITED"),
+        ("/y.T/Get", "RATE_LIMITED"),
+        ("/old.S/Get", "OK"),
+        ("/old.v1.deep.S/Put", "RATE_LIMITED"),
+        ("/old.v1.S/One", "RATE_LIMITED"),
+        // The schema has this one, so it is told apart.
+        ("/t.S/Get", "OK"),
+        ("/t.S/Get", "RATE_LIMITED"),
+        ("/held.S/Get", "OK"),
+    ] {
+        assert_eq!(site.ask(path, &[]), want, "{path}");
+    }
+    let text = site.gateway.metrics();
+    assert!(!text.contains("S/Other") && !text.contains("y.T"), "{text}");
+    let mut client = Http2::connect(site.gateway.address);
+    let (_response, _stream) = client.begin("POST", "/held.S/Get", &GRPC, false);
+    until("it is under way", || site.main.in_flight() == 1);
+    for path in ["/held.S/Get", "/held.Other/Put"] {
+        assert_eq!(site.ask(path, &[]), "OVERLOADED", "{path}");
+    }
 }
 
 #[test]

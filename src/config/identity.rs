@@ -64,7 +64,7 @@ pub(super) fn read<'r>(root: &mut Map<'r>) -> (IdentitySettings, Option<Value<'r
     let mut mtls = None;
     root.map("identity", |map| {
         let issuers = map.get("issuers");
-        for (name, value) in issuers.map_or_else(Vec::new, |all| all.entries(issuer_name)) {
+        for (name, value) in issuers.as_ref().map_or_else(Vec::new, |all| all.entries(issuer_name)) {
             let issuer = value.map(|map| issuer(map, name.unwrap_or_default())).flatten();
             if let Some(issuer) = issuer {
                 if settings.issuers.iter().any(|other| other.issuer == issuer.issuer) {
@@ -79,16 +79,28 @@ pub(super) fn read<'r>(root: &mut Map<'r>) -> (IdentitySettings, Option<Value<'r
         settings.api_keys = map.get("api_keys").and_then(|value| value.map(api_keys::read).flatten());
         mtls = map.get("mtls");
         settings.certificates = mtls.as_ref().and_then(certificates);
-        map.map("tokens", |map| tokens(map, &mut settings.tokens));
+        // Where nobody vouches for callers at all, that alone is said.
+        let takes_tokens = issuers.is_some() || !settings.has_sources();
+        map.map("tokens", |map| tokens(map, &mut settings.tokens, takes_tokens));
         if let Some(value) = map.get("forward") {
             settings.forward.claims = forward(&value);
         }
-        map.set("forward_token", &mut settings.forward.token, values::boolean);
+        if let Some(value) = map.get("forward_token") {
+            if !takes_tokens {
+                idle_token(&value);
+            }
+            settings.forward.token = value.parse(values::boolean).unwrap_or_default();
+        }
         if !settings.has_sources() {
             map.missing("issuers", "say who vouches for callers, as in `issuers: { main: { issuer: https://id.example.com, audiences: [shop] } }`");
         }
     });
     (settings, mtls)
+}
+
+/// Says of what is about tokens that there are none.
+fn idle_token(value: &Value<'_>) {
+    value.wrong("this does nothing where nobody issues tokens", "add `issuers`, or leave it out");
 }
 
 /// Says of `mtls` that no client shows a certificate where no listener asks for one.
@@ -323,11 +335,22 @@ fn warn_of_plain(value: &Value<'_>, url: &KeyUrl) {
     }
 }
 
-fn tokens(map: &mut Map<'_>, tokens: &mut TokenSettings) {
-    tokens.cookie = map.value("cookie", |text| name(text, "a cookie"));
-    tokens.query = map.value("query", |text| name(text, "a parameter"));
-    map.set("max_size", &mut tokens.max_size, |text| values::size(text, &(1..=MAX_TOKEN)));
-    map.set("cache", &mut tokens.cache, |text| values::number(text, &(0..=MAX_CACHE)));
+/// `taken` says whether there are any.
+fn tokens(map: &mut Map<'_>, tokens: &mut TokenSettings, taken: bool) {
+    let [cookie, query, max_size, cache] = ["cookie", "query", "max_size", "cache"].map(|name| {
+        map.get(name).inspect(|value| {
+            if !taken {
+                idle_token(value);
+            }
+        })
+    });
+    tokens.cookie = cookie.and_then(|value| value.parse(|text| name(text, "a cookie")));
+    tokens.query = query.and_then(|value| value.parse(|text| name(text, "a parameter")));
+    let max_size = max_size.and_then(|value| value.parse(|text| values::size(text, &(1..=MAX_TOKEN))));
+    tokens.max_size = max_size.unwrap_or(tokens.max_size);
+    let cache = cache.and_then(|value| value.parse(|text| values::number(text, &(0..=MAX_CACHE))));
+    tokens.cache = cache.unwrap_or(tokens.cache);
+    // Holds for whatever expires.
     map.set("expired_streams", &mut tokens.expired_streams, |text| {
         values::choice(text, &[("end", ExpiredStreams::End), ("keep", ExpiredStreams::Keep)])
     });

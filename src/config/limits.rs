@@ -25,7 +25,7 @@ const MAX_KEYS: usize = 100_000_000;
 const MAX_NAME: usize = 64;
 
 /// Units of time with their seconds.
-const UNITS: [(&str, u64); 13] = [
+const UNITS: [(&str, u64); 12] = [
     ("s", 1),
     ("sec", 1),
     ("second", 1),
@@ -38,7 +38,6 @@ const UNITS: [(&str, u64); 13] = [
     ("day", DAY),
     ("w", 7 * DAY),
     ("week", 7 * DAY),
-    ("year", YEAR),
 ];
 
 /// What is known of limits before rules are read.

@@ -68,6 +68,13 @@ impl Method {
         self.stats.rpc()
     }
 
+    /// What limits tell methods apart by: its name, or the selector of those that the schema does not have, since strangers
+    /// choose their names.
+    #[must_use]
+    pub fn counted_as(&self) -> &str {
+        self.stats.counted()
+    }
+
     /// Which pages may call: as its rule says, or as the listener does.
     #[must_use]
     pub fn cors<'c>(&'c self, listener: Option<&'c Arc<Cors>>) -> Option<&'c Arc<Cors>> {

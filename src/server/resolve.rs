@@ -211,16 +211,17 @@ fn preflighted(snapshot: &Shown<'_>, head: &Parts, listener: Option<&Arc<Cors>>)
     let wanted = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD);
     let wanted = wanted.and_then(|wanted| HttpMethod::from_bytes(wanted.as_bytes()).ok());
     let method = wanted.and_then(|wanted| reached(snapshot, &wanted, head.uri.path()));
-    method.map_or(listener, |method| method.cors(listener)).cloned()
+    method.as_deref().map_or(listener, |method| method.cors(listener)).cloned()
 }
 
 /// The RPC that a request of a page reaches.
-fn reached<'s>(snapshot: &'s Shown<'_>, http_method: &HttpMethod, path: &str) -> Option<&'s Arc<Method>> {
+fn reached(snapshot: &Shown<'_>, http_method: &HttpMethod, path: &str) -> Option<Arc<Method>> {
     match snapshot.router().lookup(http_method, path) {
-        Lookup::Found(found) => Some(&found.value.method),
-        Lookup::WrongMethod(_) | Lookup::Missing => {
-            snapshot.rpc(path).filter(|method| rpc_methods(method).contains(http_method))
-        }
+        Lookup::Found(found) => Some(Arc::clone(&found.value.method)),
+        Lookup::WrongMethod(_) | Lookup::Missing => match snapshot.rpc(path) {
+            Some(method) => rpc_methods(method).contains(http_method).then(|| Arc::clone(method)),
+            None => snapshot.unknown().find(path).filter(|_| *http_method == HttpMethod::POST),
+        },
     }
 }
 
@@ -257,7 +258,7 @@ fn preflight(
     let is_alike = |name: &&str| {
         let method = HttpMethod::from_bytes(name.as_bytes()).ok();
         let reached = method.and_then(|method| reached(snapshot, &method, path));
-        let own = reached.map_or(listener, |method| method.cors(listener));
+        let own = reached.as_deref().map_or(listener, |method| method.cors(listener));
         own.is_some_and(|own| Arc::ptr_eq(own, cors))
     };
     let alike: Vec<&str> = methods.split(", ").filter(is_alike).collect();

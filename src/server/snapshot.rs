@@ -351,6 +351,11 @@ impl Compiler<'_> {
         upstream: &Arc<Cluster>,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
+        // Nobody can look into its messages, so it is refused where a rule has to, whatever wider ones say.
+        let fields = self.rules.most_specific(subject.service, subject.name, |rule| rule.fields.as_ref());
+        if fields.is_some_and(|fields| !fields.is_empty()) {
+            return None;
+        }
         // Nothing is read by it. Every schema has the built-in files.
         let plan = plans.message("google.protobuf.Any")?;
         let shape = Shape {

@@ -30,6 +30,8 @@ const BOUNDS: [u64; 14] = [
 /// The counters of one RPC. They outlive reloads.
 pub struct CallStats {
     rpc: Arc<str>,
+    /// The name that it is counted under.
+    counted: Arc<str>,
     /// Nothing is held for RPCs that are never called: a schema may have tens of thousands.
     counts: Arc<OnceLock<Box<Counts>>>,
 }
@@ -46,19 +48,26 @@ struct Counts {
 impl CallStats {
     #[must_use]
     pub fn new(rpc: &str) -> Self {
-        Self { rpc: rpc.into(), counts: Arc::default() }
+        let rpc: Arc<str> = rpc.into();
+        Self { counted: Arc::clone(&rpc), rpc, counts: Arc::default() }
     }
 
     /// Counts for an RPC of another name here, so that names which strangers choose don't become counters.
     #[must_use]
     pub fn of_other(&self, rpc: &str) -> Self {
-        Self { rpc: rpc.into(), counts: Arc::clone(&self.counts) }
+        Self { rpc: rpc.into(), counted: Arc::clone(&self.counted), counts: Arc::clone(&self.counts) }
     }
 
     /// `package.Service/Method`.
     #[must_use]
     pub fn rpc(&self) -> &str {
         &self.rpc
+    }
+
+    /// The name that calls are counted under: the RPC's own, or that of many together whose names strangers choose.
+    #[must_use]
+    pub fn counted(&self) -> &str {
+        &self.counted
     }
 
     /// Counts a call that ended with `code` (none: OK).

@@ -65,6 +65,8 @@ fn what_can_not_be_meant_is_refused() {
     schema.write("long", &"x".repeat(32));
     let issuer =
         |keys: &str| format!("identity: {{ issuers: {{ a: {{ issuer: x, audiences: [y], {keys} }} }} }}");
+    schema.write("api-keys.yaml", "keys: {}");
+    let idle = |keys: &str| format!("identity: {{ api_keys: {{ file: api-keys.yaml }}, {keys} }}");
     let cases = [
         ("identity: {}".to_owned(), "the key `issuers` is missing"),
         ("identity: { issuers: { a: { audiences: [y] } } }".to_owned(), "the key `issuer` is missing"),
@@ -86,6 +88,11 @@ fn what_can_not_be_meant_is_refused() {
         (issuer("secret: { file: long }, cooldown: 1s"), "`identity.issuers.a.cooldown`: this does nothing"),
         (issuer("leeway: 1s"), "`x/.well-known/openid-configuration` is no URL of keys"),
         (issuer("jwks: keys.json, type: id"), "`id` is none of"),
+        (idle("tokens: { cookie: session }"), "`identity.tokens.cookie`: this does nothing where nobody issues tokens"),
+        (idle("tokens: { query: token }"), "`identity.tokens.query`: this does nothing"),
+        (idle("tokens: { max_size: 1KiB }"), "`identity.tokens.max_size`: this does nothing"),
+        (idle("tokens: { cache: 0 }"), "add `issuers`, or leave it out"),
+        (idle("forward_token: true"), "`identity.forward_token`: this does nothing"),
         (
             "identity: { issuers: { a: { issuer: x, audiences: [y], jwks: keys.json }, b: { issuer: x, audiences: [y], jwks: keys.json } } }".to_owned(),
             "another issuer has the same `issuer`",

@@ -24,6 +24,8 @@ fn problems_say_what_to_write() {
         (limit("rate: 10/h, key: global"), ["10/h is no rate", "write `quota: 10/h`"]),
         (limit("quota: 10/s, key: global"), ["10/s is no quota", "write `rate: 10/s`"]),
         (limit("quota: 10/90m, key: global"), ["not about whole hours", ""]),
+        (limit("quota: 10/year, key: global"), ["`10/year` does not say how many", "as in `1000/day`"]),
+        (limit("quota: 10/367d, key: global"), ["about more than a year", ""]),
         (limit("quota: 10/day, burst: 5, key: global"), ["a quota has no burst", "leave `burst` out"]),
         (limit("rate: 1/s, quota: 10/day, key: global"), ["a limit has a `rate` or a `quota`", "two limits"]),
         (

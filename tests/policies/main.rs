@@ -13,3 +13,4 @@ mod keys;
 mod matrix;
 mod site;
 mod spellings;
+mod tokens;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::ask::Speaks;
 use crate::site::{Policy, Site};
+use crate::tokens::{self, ISSUER};
 
 /// A policy and callers of it.
 struct Entry {
@@ -17,6 +18,8 @@ struct Entry {
 struct Caller {
     /// Whose API key is shown; nobody's where it is empty.
     key: &'static str,
+    /// What the token is like that is shown; none is where it is empty.
+    token: &'static str,
     /// Further headers.
     headers: &'static [(&'static str, &'static str)],
     /// The method, and its field `a`.
@@ -24,13 +27,30 @@ struct Caller {
     want: &'static str,
 }
 
+const SOMEBODY: Caller = Caller { key: "", token: "", headers: &[], asks: ("Do", ""), want: "OK" };
+
 const fn by(key: &'static str, want: &'static str) -> Caller {
-    Caller { key, headers: &[], asks: ("Do", ""), want }
+    Caller { key, want, ..SOMEBODY }
 }
 
 const fn at(key: &'static str, method: &'static str, a: &'static str, want: &'static str) -> Caller {
-    Caller { key, headers: &[], asks: (method, a), want }
+    Caller { key, asks: (method, a), want, ..SOMEBODY }
 }
+
+const fn with(token: &'static str, want: &'static str) -> Caller {
+    Caller { token, want, ..SOMEBODY }
+}
+
+/// Through the proxy that the listener trusts.
+const fn from(forwarded: &'static [(&'static str, &'static str)], want: &'static str) -> Caller {
+    Caller { key: "reader", headers: forwarded, want, ..SOMEBODY }
+}
+
+const NEAR: &[(&str, &str)] = &[("x-forwarded-for", "198.51.100.7")];
+const NEAR_TOO: &[(&str, &str)] = &[("x-forwarded-for", "203.0.113.5, ::ffff:198.51.100.8")];
+const FAR: &[(&str, &str)] = &[("x-forwarded-for", "192.0.2.1")];
+const FORGED: &[(&str, &str)] = &[("x-forwarded-for", "198.51.100.7, 192.0.2.1")];
+const ODD: &[(&str, &str)] = &[("x-forwarded-for", "somewhere")];
 
 const NONE: Policy<'static> = Policy { listener: "", api_keys: "", identity: "", rules: "" };
 
@@ -44,13 +64,8 @@ const ENTRIES: &[Entry] = &[
             by("", "KEY_MISSING"),
             by("disabled", "KEY_DISABLED"),
             by("expired", "KEY_EXPIRED"),
-            Caller { key: "", headers: &[("x-api-key", "secret")], asks: ("Do", ""), want: "KEY_MALFORMED" },
-            Caller {
-                key: "reader",
-                headers: &[("x-api-key", "secret")],
-                asks: ("Do", ""),
-                want: "KEY_MALFORMED",
-            },
+            Caller { headers: &[("x-api-key", "secret")], want: "KEY_MALFORMED", ..SOMEBODY },
+            Caller { key: "reader", headers: &[("x-api-key", "secret")], want: "KEY_MALFORMED", ..SOMEBODY },
             at("", "Open", "", "OK"),
             at("disabled", "Open", "", "OK"),
         ],
@@ -171,6 +186,96 @@ const ENTRIES: &[Entry] = &[
             at("", "Do", "", "FIELD_DENIED"),
         ],
     },
+    Entry {
+        name: "tokens",
+        policy: Policy {
+            identity: ISSUER,
+            rules: "'t.S/Do': { scopes: [read] }, 't.S/Open': { auth: none }",
+            ..NONE
+        },
+        callers: &[
+            with("good", "OK"),
+            with("", "TOKEN_MISSING"),
+            with("expired", "TOKEN_EXPIRED"),
+            with("of another audience", "TOKEN_INVALID"),
+            with("of a stranger", "ISSUER_UNKNOWN"),
+            with("forged", "TOKEN_INVALID"),
+            Caller { headers: &[("authorization", "Bearer x")], want: "TOKEN_MALFORMED", ..SOMEBODY },
+            // All that is shown has to be good.
+            Caller { key: "reader", token: "expired", want: "TOKEN_EXPIRED", ..SOMEBODY },
+            Caller { key: "disabled", token: "good", want: "KEY_DISABLED", ..SOMEBODY },
+            Caller { token: "expired", asks: ("Open", ""), ..SOMEBODY },
+        ],
+    },
+    // All protocols take of one count, so that the last of the first caller's calls is the last that there is.
+    Entry {
+        name: "rates",
+        policy: Policy {
+            rules: "'t.S/Do': { limits: [{ rate: 13/59m, key: principal }] }, 't.S/Open': { limits: off }",
+            ..NONE
+        },
+        callers: &[
+            by("", "KEY_MISSING"),
+            by("reader", "OK"),
+            by("reader", "RATE_LIMITED"),
+            by("nobody", "OK"),
+            by("nobody", "RATE_LIMITED"),
+            by("expired", "KEY_EXPIRED"),
+            at("reader", "Open", "", "OK"),
+        ],
+    },
+    Entry {
+        name: "quotas",
+        policy: Policy { rules: "'*': { limits: [{ quota: 13/52w, key: method }] }", ..NONE },
+        callers: &[by("reader", "OK"), by("nobody", "QUOTA_EXCEEDED"), at("reader", "Open", "", "OK")],
+    },
+    Entry {
+        name: "rates by fields",
+        policy: Policy { rules: "'t.S/Do': { limits: [{ rate: 15/59m, key: 'field:a' }] }", ..NONE },
+        callers: &[
+            at("reader", "Do", "x", "OK"),
+            at("writer", "Do", "x", "RATE_LIMITED"),
+            at("reader", "Do", "y", "OK"),
+            at("reader", "Do", "y", "RATE_LIMITED"),
+        ],
+    },
+    Entry {
+        name: "addresses of rules",
+        policy: Policy {
+            listener: "trusted_proxies: { addresses: [127.0.0.1] }",
+            rules: "'*': { addresses: { allow: [198.51.100.0/24] } }, 't.S/Open': { addresses: any }",
+            ..NONE
+        },
+        callers: &[
+            from(NEAR, "OK"),
+            from(NEAR_TOO, "OK"),
+            from(FAR, "ADDRESS_DENIED"),
+            from(FORGED, "ADDRESS_DENIED"),
+            from(ODD, "FORWARDED_INVALID"),
+            by("reader", "ADDRESS_DENIED"),
+            Caller { headers: FAR, want: "KEY_MISSING", ..SOMEBODY },
+            Caller { key: "reader", headers: FAR, asks: ("Open", ""), ..SOMEBODY },
+        ],
+    },
+    Entry {
+        name: "addresses of a listener",
+        policy: Policy {
+            listener: "trusted_proxies: { addresses: [127.0.0.1] }, \
+                       addresses: { allow: [198.51.100.0/24], deny: [198.51.100.66] }",
+            rules: "'t.S/Open': { addresses: any, auth: none }",
+            ..NONE
+        },
+        callers: &[
+            from(NEAR, "OK"),
+            from(FAR, "ADDRESS_DENIED"),
+            from(FORGED, "ADDRESS_DENIED"),
+            from(&[("x-forwarded-for", "198.51.100.66")], "ADDRESS_DENIED"),
+            by("", "ADDRESS_DENIED"),
+            Caller { headers: NEAR, want: "KEY_MISSING", ..SOMEBODY },
+            // A rule takes nothing of a listener's lists away.
+            Caller { headers: FAR, asks: ("Open", ""), want: "ADDRESS_DENIED", ..SOMEBODY },
+        ],
+    },
 ];
 
 #[test]
@@ -178,12 +283,17 @@ fn every_policy_in_every_protocol() {
     let mut wrong = Vec::new();
     for Entry { name, policy, callers } in ENTRIES {
         let site = Site::new(*policy);
-        for Caller { key, headers, asks: (method, a), want } in *callers {
+        for Caller { key, token, headers, asks: (method, a), want } in *callers {
+            let bearer =
+                format!("Bearer {}", if token.is_empty() { String::new() } else { tokens::token(token) });
             let mut all = headers.to_vec();
+            if !token.is_empty() {
+                all.push(("authorization", &bearer));
+            }
             if !key.is_empty() {
                 all.push(("x-api-key", site.keys.get(key)));
             }
-            let is_read = *want != "OK" || (*method == "Do" && policy.rules.contains("fields"));
+            let is_read = *want != "OK" || (*method == "Do" && policy.rules.contains("field"));
             let packed = Speaks::PACKED.into_iter().filter(|_| is_read);
             for speaks in Speaks::ALL.into_iter().chain(packed) {
                 if speaks == Speaks::ConnectGet && *method != "Do" {
@@ -193,7 +303,7 @@ fn every_policy_in_every_protocol() {
                 let got = site.ask(speaks, method, &all, &json!({ "a": a }));
                 if got != *want {
                     wrong.push(format!(
-                        "{name}: {key:?} at {method} with {a:?} by {speaks:?}: {got}, not {want}"
+                        "{name}: {key:?} {token:?} {headers:?} at {method} with {a:?} by {speaks:?}: {got}, not {want}"
                     ));
                 }
             }

@@ -76,6 +76,7 @@ impl Site {
     pub fn with(policy: Policy<'_>, prepare: impl FnOnce(&Path)) -> Self {
         let schema = Schema::new(PROTO);
         let keys = Keys::new(schema.folder(), &HOLDERS);
+        schema.write("secret", crate::tokens::SECRET);
         prepare(schema.folder());
         let backend = Backend::start(&schema, Answer::Echo);
         let log = schema.folder().join("access.log");

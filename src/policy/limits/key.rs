@@ -13,7 +13,7 @@ use crate::policy::identity::{Identity, Principal, Source};
 
 /// What a key is made of.
 pub(in crate::policy) struct Caller<'c> {
-    /// `package.Service/Method`.
+    /// `package.Service/Method`, or a selector: what nobody outside makes up.
     pub method: &'c str,
     pub head: &'c Parts,
     pub principal: &'c Principal,

@@ -113,7 +113,7 @@ fn tells(protocol: Protocol) -> bool {
 /// What a call's keys are made of.
 pub(in crate::policy) fn caller<B>(call: &Call<B>) -> Caller<'_> {
     Caller {
-        method: call.resolved.method.name(),
+        method: call.resolved.method.counted_as(),
         head: &call.head,
         principal: &call.principal,
         address: call.head.extensions.get::<ClientAddress>().map(|address| address.0),
