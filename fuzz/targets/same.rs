@@ -65,9 +65,12 @@ fn is_odd_key(key: &str) -> bool {
     matches!(key, "" | "0" | "false")
 }
 
-/// Whether this may be a map that has no other entries.
+/// Whether this may be a map that has no other entries, or a zero below zero: that is no default value, but for
+/// prost-reflect.
 fn is_odd(value: &Json) -> bool {
-    value.as_object().is_some_and(|map| !map.is_empty() && map.keys().all(|key| is_odd_key(key)))
+    let is_negative_zero = |number: f64| number == 0.0 && number.is_sign_negative();
+    value.as_f64().is_some_and(is_negative_zero)
+        || value.as_object().is_some_and(|map| !map.is_empty() && map.keys().all(|key| is_odd_key(key)))
 }
 
 /// Whether a map's field has a wrong wire type somewhere: where the bytes behind it happen to be an entry, prost-reflect
