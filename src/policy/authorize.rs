@@ -1,15 +1,12 @@
-//! The layer that decides what a known caller may call: it stands behind [`Authenticate`](super::Authenticate), and judges
+//! Decides what a known caller may call: it stands behind [`Authenticate`](super::Authenticate), and judges
 //! by the principal and the method alone.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_util::future::Either;
 use http::header::{self, HeaderMap, HeaderValue};
-use std::future::{Ready, ready};
-use tower::{Layer, Service};
 
 use super::call::Call;
+use super::check::Check;
 use super::claims::ClaimSets;
 use super::identity::{Authenticator, Identity, Principal, Source};
 use crate::fault::{Fault, Kind};
@@ -112,41 +109,11 @@ impl Authorize {
     }
 }
 
-impl<S> Layer<S> for Authorize {
-    type Service = AuthorizeService<S>;
-    fn layer(&self, inner: S) -> AuthorizeService<S> {
-        AuthorizeService { inner, authorize: self.clone() }
-    }
-}
-
-#[derive(Clone)]
-pub struct AuthorizeService<S> {
-    inner: S,
-    authorize: Authorize,
-}
-
-impl<S, B> Service<Call<B>> for AuthorizeService<S>
-where
-    S: Service<Call<B>, Error = Fault>,
-{
-    type Response = S::Response;
-    type Error = Fault;
-    type Future = Either<S::Future, Ready<Result<S::Response, Fault>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call<B>) -> Self::Future {
-        let checked = match &call.resolved.method.authorization {
-            Some(authorization) => {
-                authorization.check(&call.principal, || self.authorize.authenticator.missing())
-            }
+impl Check for Authorize {
+    fn check<B>(&self, call: &Call<B>) -> Result<(), Fault> {
+        match &call.resolved.method.authorization {
+            Some(authorization) => authorization.check(&call.principal, || self.authenticator.missing()),
             None => Ok(()),
-        };
-        match checked {
-            Ok(()) => Either::Left(self.inner.call(call)),
-            Err(fault) => Either::Right(ready(Err(fault))),
         }
     }
 }

@@ -213,7 +213,8 @@ pub struct Bound {
 /// A call on its way through the policies.
 pub struct Call<B> {
     pub resolved: Resolved,
-    pub head: Parts,
+    /// Boxed, since every layer moves the call.
+    pub head: Box<Parts>,
     pub body: B,
     /// Who it is from, once [`Authenticate`](super::Authenticate) has asked.
     pub principal: Principal,

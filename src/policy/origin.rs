@@ -1,16 +1,13 @@
 //! WebSockets are opened by pages of origins that may. Browsers let any page open one and send cookies with it; that its
 //! origin may is only checked here.
 
-use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_util::future::Either;
 use http::header;
 use http::request::Parts;
 use http::uri::Authority;
-use tower::{Layer, Service};
 
+use super::check::Check;
 use super::cors::{Cors, is_own_page};
 use super::{Call, Protocol};
 use crate::fault::{Fault, Kind};
@@ -29,39 +26,15 @@ impl OriginCheck {
     }
 }
 
-impl<S> Layer<S> for OriginCheck {
-    type Service = OriginCheckService<S>;
-    fn layer(&self, inner: S) -> OriginCheckService<S> {
-        OriginCheckService { inner, check: self.clone() }
-    }
-}
-
-#[derive(Clone)]
-pub struct OriginCheckService<S> {
-    inner: S,
-    check: OriginCheck,
-}
-
-impl<S, B> Service<Call<B>> for OriginCheckService<S>
-where
-    S: Service<Call<B>, Error = Fault>,
-{
-    type Response = S::Response;
-    type Error = Fault;
-    type Future = Either<S::Future, Ready<Result<S::Response, Fault>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Call<B>) -> Self::Future {
+impl Check for OriginCheck {
+    fn check<B>(&self, call: &Call<B>) -> Result<(), Fault> {
         if call.resolved.way.protocol() == Protocol::WebSocket
-            && is_foreign(&call.head, call.resolved.method.cors(self.check.cors.as_ref()))
+            && is_foreign(&call.head, call.resolved.method.cors(self.cors.as_ref()))
         {
             let message = "pages of this origin may not open WebSockets here";
-            return Either::Right(ready(Err(Fault::new(Kind::ForeignOrigin, "ORIGIN_NOT_ALLOWED", message))));
+            return Err(Fault::new(Kind::ForeignOrigin, "ORIGIN_NOT_ALLOWED", message));
         }
-        Either::Left(self.inner.call(call))
+        Ok(())
     }
 }
 

@@ -52,7 +52,8 @@ impl Cleared<Bytes> {
             rules.check(message, &call.principal)?;
         }
         if let Some(late) = call.late.take() {
-            late.ask(message).await?;
+            // Boxed, since it is rare and would make every call's future larger.
+            Box::pin(late.ask(message)).await?;
         }
         Ok(Self::of(call, frame))
     }

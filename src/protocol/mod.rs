@@ -15,6 +15,8 @@ pub mod rest;
 pub mod websocket;
 mod weight;
 
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,41 +41,52 @@ pub struct Exchanges {
     pub messages: Arc<messages::Exchange>,
 }
 
+/// An answer on its way.
+type Answering = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+
 impl Exchanges {
-    /// Reads the request, calls the backend, and gives its answer.
+    /// Reads the request, calls the backend, and gives its answer: or fails by a request that can't be understood, and
+    /// with whatever the backend fails with.
     ///
-    /// # Errors
-    /// A request that can't be understood, and whatever the backend fails with.
-    pub async fn run<B>(&self, admitted: Admitted<B>) -> Result<Reply, Fault>
+    /// Boxed at once, since every layer above moves the future of what is below it: one allocation is cheaper than a call
+    /// that is moved ten times.
+    pub fn run<B>(self: &Arc<Self>, admitted: Admitted<B>) -> Answering
     where
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<BoxError> + Send,
     {
-        // Boxed, since every layer above moves the future of what is below it: one allocation is cheaper than some
-        // kilobytes moved ten times.
+        let own = Arc::clone(self);
         match &admitted.call().resolved.way {
             Way::Rest(bound) => {
                 let bound = bound.clone();
-                Box::pin(self.rest.run(bound, admitted)).await
+                Box::pin(rest::Exchange::run(Arc::clone(&self.rest), bound, admitted))
             }
-            Way::Grpc(codec) => match read_as(*codec, &admitted.call().resolved.method)? {
-                Some(codec) => Box::pin(grpc::run_read(&self.messages, codec, admitted)).await,
-                None => Box::pin(self.grpc.run(admitted)).await,
+            Way::Grpc(codec) => match read_as(*codec, &admitted.call().resolved.method) {
+                Ok(Some(codec)) => {
+                    Box::pin(async move { grpc::run_read(&own.messages, codec, admitted).await })
+                }
+                Ok(None) => Box::pin(async move { own.grpc.run(admitted).await }),
+                Err(fault) => Box::pin(ready(Err(fault))),
             },
             Way::GrpcWeb(form, codec) => {
                 let form = *form;
-                match read_as(*codec, &admitted.call().resolved.method)? {
-                    Some(codec) => Box::pin(grpc_web::run_read(&self.messages, form, codec, admitted)).await,
-                    None => Box::pin(grpc_web::run(&self.grpc, form, admitted)).await,
+                match read_as(*codec, &admitted.call().resolved.method) {
+                    Ok(Some(codec)) => {
+                        Box::pin(
+                            async move { grpc_web::run_read(&own.messages, form, codec, admitted).await },
+                        )
+                    }
+                    Ok(None) => Box::pin(async move { grpc_web::run(&own.grpc, form, admitted).await }),
+                    Err(fault) => Box::pin(ready(Err(fault))),
                 }
             }
             Way::Connect(connect) => {
                 let connect = *connect;
-                Box::pin(connect::run(self, connect, admitted)).await
+                Box::pin(async move { connect::run(&own, connect, admitted).await })
             }
             Way::WebSocket(bound) => {
                 let bound = bound.clone();
-                Box::pin(self.websocket.run(bound, admitted)).await
+                Box::pin(async move { own.websocket.run(bound, admitted).await })
             }
         }
     }

@@ -121,7 +121,7 @@ where
                 let method = Arc::clone(&resolved.method);
                 let call = Call {
                     resolved,
-                    head,
+                    head: Box::new(head),
                     body,
                     principal: Principal::Anonymous,
                     forward: None,

@@ -23,8 +23,8 @@ use super::unread::{Unread, Watched};
 use crate::introspection::Exposes;
 use crate::policy::address::{AddressLists, AddressRule};
 use crate::policy::{
-    AddressLimits, Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Concurrency, Cors,
-    Deadline, OriginCheck, RateLimit, SecurityHeaders, SharedStore,
+    AddressLimits, Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Checked, Concurrency,
+    Cors, Deadline, OriginCheck, RateLimit, SecurityHeaders, SharedStore,
 };
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
@@ -126,7 +126,7 @@ impl Shared {
     }
 }
 
-/// The whole stack. Its futures are concrete: nothing on the way of a request is boxed.
+/// The whole stack. Its futures are concrete but for the innermost one.
 pub(super) fn stack<B>(
     shared: &Shared,
 ) -> ObserveService<
@@ -168,13 +168,13 @@ where
             shared.authenticate.clone(),
         ))
         // Of WebSockets alone: their pages are foreign wherever identity would let them in by a cookie.
-        .layer(OriginCheck::new(shared.cors.clone()))
+        .layer(Checked(OriginCheck::new(shared.cors.clone())))
         // First of the policies: the others judge by who calls.
         .layer(shared.authenticate.clone())
         // After identity, so that strangers are told the same whether or not there is something.
-        .layer(AddressRule)
+        .layer(Checked(AddressRule))
         // Who it is decides what they may.
-        .layer(shared.authorize.clone())
+        .layer(Checked(shared.authorize.clone()))
         // Of those that may call: what is refused by the layers above costs nobody's share.
         .layer(shared.rate_limit.clone())
         // Before the body, so that a body that trickles in counts too; and before the queue, so that waiting does.
@@ -186,8 +186,5 @@ where
         // Innermost of the policies: what it lets through has passed all of them.
         .layer(Admit)
         // Reads the body, translates, and calls the upstream.
-        .service(service_fn(move |admitted: Admitted<Watched<B>>| {
-            let exchanges = Arc::clone(&exchanges);
-            async move { exchanges.run(admitted).await }
-        }))
+        .service(service_fn(move |admitted: Admitted<Watched<B>>| exchanges.run(admitted)))
 }

@@ -18,6 +18,10 @@ pub(super) struct Query {
 
 /// The codec of a GET that speaks Connect by its query: it names the encoding and, unless that doesn't matter, the version.
 pub(in crate::protocol) fn asks_by_query(query: &str, needs_version: bool) -> Option<Codec> {
+    // What most queries don't have is found missing at once.
+    if needs_version && !query.contains("connect=v1") {
+        return None;
+    }
     let encoding = raw(query, "encoding").next()?;
     if needs_version && version(query) != Some("v1") {
         return None;

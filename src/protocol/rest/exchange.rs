@@ -77,7 +77,7 @@ impl Exchange {
     /// # Errors
     /// A request that can't be understood, and whatever the backend fails with.
     pub async fn run<B>(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         bound: Bound,
         admitted: Admitted<B>,
     ) -> Result<Response<ReplyBody>, Fault>
@@ -87,7 +87,7 @@ impl Exchange {
     {
         if !admitted.call().resolved.method.is_unary() {
             // Boxed, so that the future of a unary call is no larger than it has to be.
-            return Box::pin(stream::run(Arc::clone(self), bound, admitted)).await;
+            return Box::pin(stream::run(self, bound, admitted)).await;
         }
         let (mut admitted, body) = admitted.split();
         let call = admitted.call_mut();
