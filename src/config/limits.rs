@@ -2,43 +2,19 @@
 //! addresses, and `rate_limits` for what concerns them all.
 
 use std::num::NonZeroU32;
-use std::path::Path;
-use std::time::Duration;
 
 use http::HeaderName;
-use http::uri::Authority;
 
+use super::measures::{Written, count, measure};
 use super::reader::{Map, Value};
+use super::shared_store;
 use super::values::{self, Wrong};
-use crate::policy::{
-    ConcurrencyRule, KeyPart, Limit, LimitSettings, Measure, OnFailure, Quota, Rate, RedisSettings,
-    RuleLimit, Tier, TierBy, Window,
-};
+use crate::policy::{ConcurrencyRule, KeyPart, Limit, LimitSettings, RuleLimit, Tier, TierBy};
 use crate::problem::nearest;
 use crate::upstream::GateSettings;
 
-const HOUR: u64 = 3600;
-const DAY: u64 = 24 * HOUR;
-/// Nothing is remembered for longer.
-const YEAR: u64 = 366 * DAY;
 const MAX_KEYS: usize = 100_000_000;
 const MAX_NAME: usize = 64;
-
-/// Units of time with their seconds.
-const UNITS: [(&str, u64); 12] = [
-    ("s", 1),
-    ("sec", 1),
-    ("second", 1),
-    ("m", 60),
-    ("min", 60),
-    ("minute", 60),
-    ("h", HOUR),
-    ("hour", HOUR),
-    ("d", DAY),
-    ("day", DAY),
-    ("w", 7 * DAY),
-    ("week", 7 * DAY),
-];
 
 /// What is known of limits before rules are read.
 pub(super) struct Known {
@@ -56,7 +32,7 @@ pub(super) fn read<'r>(root: &mut Map<'r>) -> (Known, Option<Value<'r>>, Option<
     root.map("rate_limits", |map| {
         map.set("keys", &mut settings.keys, |text| values::positive(text, MAX_KEYS));
         store = map.get("redis");
-        settings.redis = store.as_ref().and_then(|value| value.map(redis).flatten());
+        settings.redis = store.as_ref().and_then(|value| value.map(shared_store::read).flatten());
     });
     let has_store = store.is_some();
     let mut known = Known { settings, uses_store: false, has_store, used_tiers: false };
@@ -218,51 +194,6 @@ impl Named for RuleLimit {
     }
 }
 
-/// A measure, and how it was written.
-type Written = (Measure, String);
-
-/// One of `rate` (with `burst`) and `quota`.
-fn measure(map: &mut Map<'_>) -> Option<Written> {
-    let rate = map.get("rate");
-    let quota = map.get("quota");
-    let burst = map.get("burst");
-    match (rate, quota) {
-        (Some(rate), None) => {
-            let (text, per) = (rate.text()?, rate.parse(rate_text)?);
-            let burst = match burst {
-                Some(burst) => burst.parse(count)?,
-                None => per.0,
-            };
-            let rate_of = Rate { count: per.0, per: Duration::from_secs(per.1), burst };
-            if rate_of.period().as_secs_f64() * f64::from(burst.get()) > YEAR as f64 {
-                rate.wrong("such a burst takes more than a year to come back", "write a smaller `burst`");
-                return None;
-            }
-            Some((Measure::Rate(rate_of), text.to_owned()))
-        }
-        (None, Some(quota)) => {
-            if let Some(burst) = burst {
-                burst.wrong("a quota has no burst", "leave `burst` out");
-            }
-            let (most, length) = quota.parse(quota_text)?;
-            // The epoch was a Thursday.
-            let before = if length.is_multiple_of(7 * DAY) { 3 * DAY } else { 0 };
-            Some((
-                Measure::Quota(Quota { most, window: Window { length, before } }),
-                quota.text()?.to_owned(),
-            ))
-        }
-        (Some(_), Some(quota)) => {
-            quota.wrong("a limit has a `rate` or a `quota`", "make two limits of them");
-            None
-        }
-        (None, None) => {
-            map.missing("rate", "write how many in which time, as in `rate: 10/s` or `quota: 1000/day`");
-            None
-        }
-    }
-}
-
 /// What clients are told that the limit is called.
 fn name(map: &mut Map<'_>, (_, written): &Written) -> String {
     let name = map.value("name", |text| {
@@ -274,61 +205,6 @@ fn name(map: &mut Map<'_>, (_, written): &Written) -> String {
             .help(format!("write 1 to {MAX_NAME} characters of ASCII")))
     });
     name.unwrap_or_else(|| written.clone())
-}
-
-fn count(text: &str) -> Result<NonZeroU32, Wrong> {
-    // The range starts at 1, so the minimum is never put in.
-    values::number(text, &(1..=u32::MAX)).map(|number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
-}
-
-/// `10/s`, `100/10s`: a number, and in how many seconds.
-fn per(text: &str, example: &str) -> Result<(NonZeroU32, u64), Wrong> {
-    let wrong = || {
-        Wrong::new(format!("`{text}` does not say how many in which time"))
-            .help(format!("write it as in `{example}`"))
-    };
-    let (number, time) = text.split_once('/').ok_or_else(wrong)?;
-    let number = count(number).map_err(|_| wrong())?;
-    let (many, unit) = time.split_at(time.find(|c: char| !c.is_ascii_digit()).unwrap_or(time.len()));
-    let many: u64 = if many.is_empty() { 1 } else { many.parse().map_err(|_| wrong())? };
-    let seconds = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| *seconds);
-    let seconds = seconds.and_then(|seconds| seconds.checked_mul(many)).filter(|seconds| *seconds > 0);
-    match seconds {
-        Some(seconds) if seconds <= YEAR => Ok((number, seconds)),
-        Some(_) => Err(Wrong::new(format!("{text} is about more than a year")).help("write a shorter time")),
-        None => Err(wrong()),
-    }
-}
-
-/// A number in less than an hour.
-fn rate_text(text: &str) -> Result<(NonZeroU32, u64), Wrong> {
-    let (number, seconds) = per(text, "10/s")?;
-    if seconds >= HOUR {
-        return Err(Wrong::new(format!(
-            "{text} is no rate: it could all come in the first moment and again in the last"
-        ))
-        .help(format!("write `quota: {text}`, or a rate for less than an hour, as in `10/s`")));
-    }
-    // A call takes a nanosecond at least.
-    if u64::from(number.get()) > seconds.saturating_mul(1_000_000) {
-        return Err(
-            Wrong::new(format!("{text} is more than a million in a second")).help("leave the limit out")
-        );
-    }
-    Ok((number, seconds))
-}
-
-/// A number in an hour or more.
-fn quota_text(text: &str) -> Result<(NonZeroU32, u64), Wrong> {
-    let (number, seconds) = per(text, "1000/day")?;
-    if seconds < HOUR {
-        return Err(Wrong::new(format!("{text} is no quota: that is for an hour or more"))
-            .help(format!("write `rate: {text}`")));
-    }
-    if !seconds.is_multiple_of(HOUR) {
-        return Err(Wrong::new(format!("{text} is not about whole hours")).help("write it as in `1000/day`"));
-    }
-    Ok((number, seconds))
 }
 
 /// What calls are told apart by: one part, or a list of them.
@@ -435,69 +311,4 @@ pub(super) fn gate(map: &mut Map<'_>) -> Option<GateSettings> {
     }
     let wait = wait.and_then(|value| value.parse(values::duration)).unwrap_or(GateSettings::DEFAULT_WAIT);
     Some(GateSettings { calls: calls?.get(), queue, wait })
-}
-
-fn redis(map: &mut Map<'_>) -> Option<RedisSettings> {
-    let url = map.required("url", "write where it is, as in `url: redis://127.0.0.1:6379`");
-    let server = url.and_then(|value| value.parse(server));
-    let user = map.value("user", values::text);
-    let folder = map.path("");
-    let password = map.value("password_file", |text| password(&folder.join(text)));
-    let prefix =
-        map.value("prefix", values::text).unwrap_or_else(|| RedisSettings::DEFAULT_PREFIX.to_owned());
-    let timeout = map.value("timeout", values::duration).unwrap_or(RedisSettings::DEFAULT_TIMEOUT);
-    let mut on_failure = OnFailure::default();
-    map.set("on_failure", &mut on_failure, |text| {
-        let table = [("local", OnFailure::Local), ("allow", OnFailure::Allow), ("refuse", OnFailure::Refuse)];
-        values::choice(text, &table)
-    });
-    let (host, port, database) = server?;
-    Some(RedisSettings { host, port, user, password, database, prefix, timeout, on_failure })
-}
-
-/// Host, port and database of `redis://10.0.0.1:6379/0`.
-fn server(text: &str) -> Result<(String, u16, i64), Wrong> {
-    let wrong = |why: &str| {
-        Wrong::new(format!("`{text}` is no Redis server: {why}"))
-            .help("write it as in `redis://127.0.0.1:6379/0`")
-    };
-    let rest = match text.split_once("://") {
-        Some(("redis" | "valkey", rest)) => rest,
-        Some(("rediss" | "valkeys", _)) => {
-            return Err(wrong("TLS to it is not supported").help("reach it over a network that you trust"));
-        }
-        Some(_) => return Err(wrong("its scheme is not `redis`")),
-        None => return Err(wrong("it has no scheme")),
-    };
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-    if authority.contains('@') {
-        return Err(wrong("it has user information").help("use `user` and `password_file`"));
-    }
-    let database = if database.is_empty() { "0" } else { database };
-    let database =
-        values::number(database, &(0..=1_000_000_u32)).map_err(|_| wrong("the database is no number"))?;
-    let authority: Authority = authority.parse().map_err(|_| wrong("host and port can't be read"))?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() {
-        return Err(wrong("it has no host"));
-    }
-    match authority.port() {
-        None => Ok((host.to_owned(), 6379, database.into())),
-        Some(_) => match authority.port_u16() {
-            Some(port) if port > 0 => Ok((host.to_owned(), port, database.into())),
-            Some(_) | None => Err(wrong("it has no port from 1 to 65535")),
-        },
-    }
-}
-
-/// The first line of a file.
-fn password(file: &Path) -> Result<String, Wrong> {
-    let bytes = super::read_bounded(file, 64 << 10)
-        .map_err(|why| Wrong::new(format!("{} can't be read: {why}", file.display())))?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| Wrong::new(format!("{} isn't UTF-8 text", file.display())))?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        Some(_) | None => Err(Wrong::new(format!("{} is empty", file.display()))),
-    }
 }
