@@ -21,6 +21,8 @@ mod origin;
 mod security_headers;
 mod settings;
 mod size;
+#[cfg(test)]
+mod tests;
 mod vet;
 
 pub use address::ClientAddress;

@@ -79,6 +79,12 @@ impl Snapshot {
         Shown { snapshot: self, exposes }
     }
 
+    /// An RPC of the schema, by `/package.Service/Method`.
+    #[cfg(test)]
+    pub(crate) fn rpc(&self, path: &str) -> Option<&Arc<Method>> {
+        self.rpcs.get(path)
+    }
+
     /// What clients may know of it.
     pub(super) fn exposed(&self) -> &Arc<Exposed> {
         &self.exposed
