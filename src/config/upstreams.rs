@@ -9,7 +9,7 @@ use super::limits;
 use super::reader::{Map, Value};
 use super::values::{self, Wrong};
 use crate::tls::Authorities;
-use crate::upstream::{Endpoint, Roots, TlsSettings, UpstreamSettings};
+use crate::upstream::{Balance, Endpoint, Roots, TlsSettings, UpstreamSettings};
 
 /// More only cost, see [`UpstreamSettings::connections`].
 const MAX_CONNECTIONS: usize = 64;
@@ -48,6 +48,9 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
     });
     let connect_timeout = map.value("connect_timeout", values::duration);
     let connections = map.value("connections", |text| values::positive(text, MAX_CONNECTIONS));
+    let balance = map.value("balance", |text| {
+        values::choice(text, &[("least_loaded", Balance::LeastLoaded), ("round_robin", Balance::RoundRobin)])
+    });
     let concurrency = map.get("concurrency").and_then(|value| value.map(limits::gate).flatten());
     let mut settings = endpoints.into_upstream(name)?;
     settings.concurrency = concurrency;
@@ -56,6 +59,7 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
     }
     settings.connect_timeout = connect_timeout.unwrap_or(settings.connect_timeout);
     settings.connections = connections.unwrap_or(settings.connections);
+    settings.balance = balance.unwrap_or(settings.balance);
     Some(settings)
 }
 
@@ -97,6 +101,7 @@ impl Endpoints {
             tls,
             connect_timeout: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
             connections: UpstreamSettings::DEFAULT_CONNECTIONS,
+            balance: Balance::default(),
             concurrency: None,
         })
     }

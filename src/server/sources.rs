@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::info;
@@ -106,6 +106,7 @@ impl Sources {
                 let services = services.clone();
                 // Connections of their own, which end with the question.
                 let clusters = Clusters::new(std::slice::from_ref(&upstream), 1, &Metrics::default())?;
+                clusters.look_after(&Handle::current());
                 tasks.spawn(async move {
                     (index, ask_until(&clusters, &upstream, &services, &reflect, wait).await)
                 });

@@ -4,12 +4,13 @@
 //! failed attempts it waits a little longer each time. Calls only ever look at the state that it publishes, so a dead
 //! backend costs them nothing but an answer.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use http::uri::Authority;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
@@ -132,7 +133,9 @@ pub(super) enum Link {
 /// A connection that takes calls.
 pub(super) struct Live {
     send: SendRequest<Bytes>,
-    /// Told when a call finds out that it takes no more.
+    target: Arc<Target>,
+    /// Set when a call finds out that it takes no more, and told to the task that replaces it.
+    is_retired: AtomicBool,
     retired: Notify,
     born: Instant,
     /// The second that the count is of, and the count below it: calls reset within that second.
@@ -140,8 +143,36 @@ pub(super) struct Live {
 }
 
 impl Live {
-    fn new(send: SendRequest<Bytes>) -> Self {
-        Self { send, retired: Notify::new(), born: Instant::now(), resets: AtomicU64::new(0) }
+    fn new(send: SendRequest<Bytes>, target: Arc<Target>) -> Self {
+        Self {
+            send,
+            target,
+            is_retired: AtomicBool::new(false),
+            retired: Notify::new(),
+            born: Instant::now(),
+            resets: AtomicU64::new(0),
+        }
+    }
+
+    /// A handle for one call; `None` where it takes no more calls. It never waits, and nothing was sent then.
+    pub(super) async fn handle(&self) -> Option<SendRequest<Bytes>> {
+        match self.send.clone().ready().await {
+            Ok(send) => Some(send),
+            Err(_) => {
+                self.is_retired.store(true, Ordering::Relaxed);
+                self.retired.notify_one();
+                None
+            }
+        }
+    }
+
+    /// Host and port as the backend knows them.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.target.endpoint.authority
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.target.dial, Dial::Tls(_))
     }
 
     /// Takes one of the resets that are allowed in this second, if one is left.
@@ -176,14 +207,6 @@ impl Connection {
         Self { target, purpose, link: OnceLock::new() }
     }
 
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.target.endpoint
-    }
-
-    pub(super) fn is_tls(&self) -> bool {
-        matches!(self.target.dial, Dial::Tls(_))
-    }
-
     /// Starts the task that keeps the connection up, on the runtime of the caller.
     pub(super) fn start(&self) -> &watch::Receiver<Link> {
         &self
@@ -196,12 +219,18 @@ impl Connection {
             .0
     }
 
-    /// Whether a call would be sent now, without waiting.
-    pub(super) fn is_ready(&self) -> bool {
-        self.link.get().is_some_and(|(link, _)| matches!(*link.borrow(), Link::Ready(_)))
+    /// Where it stands. From the first time on that anyone asks, it is kept up.
+    pub(super) fn state(&self) -> State {
+        match &*self.start().borrow() {
+            Link::Ready(live) if live.is_retired.load(Ordering::Relaxed) => State::Connecting,
+            Link::Ready(live) => State::Ready(Arc::clone(live)),
+            Link::Connecting => State::Connecting,
+            Link::Down(_) => State::Down,
+        }
     }
 
-    /// A handle that takes a call. Waits for an attempt that is under way, but not for a further one.
+    /// A connection that takes calls, with a handle for one. Waits for an attempt that is under way, but not for a further
+    /// one.
     ///
     /// # Errors
     /// No connection.
@@ -211,21 +240,29 @@ impl Connection {
         let mut waiter = None;
         loop {
             match current {
-                Link::Ready(live) => match live.send.clone().ready().await {
-                    Ok(send) => return Ok((send, live)),
-                    // Nothing was sent yet, so waiting for the connection that replaces it is always safe.
-                    Err(_) => live.retired.notify_one(),
-                },
+                // Nothing was sent yet, so waiting for the connection that replaces it is always safe.
+                Link::Ready(live) => {
+                    if let Some(send) = live.handle().await {
+                        return Ok((send, live));
+                    }
+                }
                 Link::Down(why) => return Err(unreachable(&why)),
                 Link::Connecting => {}
             }
             let waiter = waiter.get_or_insert_with(|| link.clone());
             if waiter.changed().await.is_err() {
-                return Err(unreachable("the upstream was removed"));
+                return Err(unreachable("the endpoint was removed"));
             }
             current = waiter.borrow_and_update().clone();
         }
     }
+}
+
+/// Where a connection stands.
+pub(super) enum State {
+    Ready(Arc<Live>),
+    Connecting,
+    Down,
 }
 
 fn unreachable(why: &str) -> Fault {
@@ -247,7 +284,7 @@ async fn keep_up(target: Arc<Target>, purpose: Purpose, publish: watch::Sender<L
                 } else {
                     debug!(upstream, endpoint, "connected");
                 }
-                let live = Arc::new(Live::new(send));
+                let live = Arc::new(Live::new(send, Arc::clone(&target)));
                 let counted = target.reach.count();
                 publish.send_replace(Link::Ready(Arc::clone(&live)));
                 let mut driver = tokio::spawn(driver);

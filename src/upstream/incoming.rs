@@ -14,8 +14,9 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::Live;
+use super::member::{Outcome, Underway};
 use super::status::{self, Ending};
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 
 /// A reply in its parts: head, data as it comes, trailers. Dropping it before its end abandons the call.
 pub struct Incoming {
@@ -24,6 +25,8 @@ pub struct Incoming {
     early: bool,
     live: Arc<Live>,
     deadline: Option<Instant>,
+    /// Told how the call ends.
+    underway: Underway,
 }
 
 enum State {
@@ -33,8 +36,13 @@ enum State {
 }
 
 impl Incoming {
-    pub(super) fn new(response: ResponseFuture, live: Arc<Live>, deadline: Option<Instant>) -> Self {
-        Self { state: State::Head(response), early: false, live, deadline }
+    pub(super) fn new(
+        response: ResponseFuture,
+        live: Arc<Live>,
+        deadline: Option<Instant>,
+        underway: Underway,
+    ) -> Self {
+        Self { state: State::Head(response), early: false, live, deadline, underway }
     }
 
     /// Waits for the initial metadata.
@@ -47,7 +55,7 @@ impl Incoming {
             Ok(response) => response,
             Err(error) => {
                 self.state = State::Over;
-                return Err(status::from_h2(&error));
+                return Err(self.failed(&error));
             }
         };
         let (head, stream) = response.into_parts();
@@ -56,16 +64,22 @@ impl Incoming {
         let ended = stream.is_end_stream();
         match status::ending(&head.headers) {
             // A trailers-only reply has its status among the headers, whatever else they say.
-            Ending::Failed(fault) => return Err(fault.with_headers(head.headers)),
+            Ending::Failed(fault) => {
+                self.underway.ended(Outcome::Status(fault.code()));
+                return Err(fault.with_headers(head.headers));
+            }
             Ending::Ok => self.early = true,
             Ending::Unsaid => {}
         }
         if let Some(fault) = status::foreign(head.status, &head.headers) {
+            self.underway.ended(Outcome::NotGrpc);
             return Err(fault);
         }
         if ended && !self.early {
+            self.underway.ended(Outcome::NotGrpc);
             return Err(status::unsaid());
         }
+        self.underway.answered();
         self.state = State::Data(stream);
         Ok(head.headers)
     }
@@ -83,7 +97,7 @@ impl Incoming {
                 let _ = stream.flow_control().release_capacity(data.len());
                 Some(Ok(data))
             }
-            Some(Err(error)) => Some(Err(status::from_h2(&error))),
+            Some(Err(error)) => Some(Err(self.failed(&error))),
             None => None,
         })
     }
@@ -94,20 +108,28 @@ impl Incoming {
     /// As [`Incoming::poll_data`].
     pub fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<HeaderMap>, Fault>> {
         let State::Data(stream) = &mut self.state else { return Poll::Ready(Ok(None)) };
-        stream.poll_trailers(cx).map_err(|error| status::from_h2(&error))
+        stream.poll_trailers(cx).map_err(|error| self.failed(&error))
     }
 
     /// How the call ended, by what its trailers say.
     ///
     /// # Errors
     /// The backend's status, or that there is none.
-    pub fn ending(&self, trailers: Option<&HeaderMap>) -> Result<(), Fault> {
-        match trailers.map(status::ending) {
-            Some(Ending::Ok) => Ok(()),
-            Some(Ending::Failed(fault)) => Err(fault),
-            None if self.early => Ok(()),
-            Some(Ending::Unsaid) | None => Err(status::unsaid()),
-        }
+    pub fn ending(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Fault> {
+        let (outcome, ending) = match trailers.map(status::ending) {
+            Some(Ending::Ok) => (Outcome::Ok, Ok(())),
+            Some(Ending::Failed(fault)) => (Outcome::Status(fault.code()), Err(fault)),
+            None if self.early => (Outcome::Ok, Ok(())),
+            Some(Ending::Unsaid) | None => (Outcome::NotGrpc, Err(status::unsaid())),
+        };
+        self.underway.ended(outcome);
+        ending
+    }
+
+    /// Takes note of an error below gRPC, and gives what it means.
+    fn failed(&mut self, error: &h2::Error) -> Fault {
+        self.underway.ended(status::outcome(error));
+        status::from_h2(error)
     }
 
     /// Whether the head said already that the call is well, so that no trailers follow.
@@ -125,6 +147,13 @@ impl Incoming {
     /// Lets go of a call that has ended, or resets it.
     pub fn close(&mut self) {
         self.state = State::Over;
+    }
+
+    /// What came breaks the rules of gRPC, or goes beyond what is taken, as the caller found out.
+    pub fn refuse(&mut self, fault: &Fault) {
+        if fault.kind() == Kind::BadReply {
+            self.underway.ended(Outcome::NotGrpc);
+        }
     }
 }
 

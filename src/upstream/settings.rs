@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::balance::Balance;
 use super::gate::GateSettings;
 use http::uri::Authority;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -19,6 +20,8 @@ pub struct UpstreamSettings {
     pub connect_timeout: Duration,
     /// HTTP/2 connections to each endpoint from each worker.
     pub connections: NonZeroUsize,
+    /// How calls are spread over the endpoints.
+    pub balance: Balance,
     /// How many calls may be under way at once, over all workers; as many as come without it.
     pub concurrency: Option<GateSettings>,
 }
