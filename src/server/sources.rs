@@ -156,12 +156,12 @@ async fn ask_until(
     loop {
         let told = fetch(cluster, services, reflect).await;
         tries += 1;
-        let is_over = tries >= upstream.endpoints.len() && end.is_some_and(|end| Instant::now() >= end);
+        let is_over = tries >= upstream.endpoints.count() && end.is_some_and(|end| Instant::now() >= end);
         match &told {
             Err(error) if error.may_pass() && !is_over => {}
             Ok(_) | Err(_) => return Some(told),
         }
-        if tries == upstream.endpoints.len() {
+        if tries == upstream.endpoints.count() {
             info!(upstream = upstream.name, "waiting for the upstream to tell by reflection what it serves");
         }
         sleep(pause).await;

@@ -4,7 +4,7 @@
 //! nobody. Members that are no good right now are skipped, and who is asked for often by chance is asked for again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
@@ -28,6 +28,7 @@ pub(super) struct Urn {
     /// Sums of weights up to each member, itself included; empty where all weights are the same.
     sums: Box<[u64]>,
     mean: f64,
+    heaviest: f64,
     count: usize,
 }
 
@@ -41,21 +42,22 @@ impl Urn {
                 sum
             })
             .collect();
-        let count = members.len();
-        let same = members.windows(2).all(|pair| match pair {
-            [one, other] => one.weight() == other.weight(),
-            _ => true,
-        });
-        let mean = sum as f64 / count.max(1) as f64;
-        Self { sums: if same { Box::default() } else { sums }, mean, count }
+        let weights = || members.iter().map(|member| member.weight());
+        let same = weights().min() == weights().max();
+        Self {
+            sums: if same { Box::default() } else { sums },
+            mean: sum as f64 / members.len().max(1) as f64,
+            heaviest: f64::from(weights().max().unwrap_or(1)),
+            count: members.len(),
+        }
     }
 
-    /// One by chance; `count` must not be 0.
+    /// One by chance, where there is any.
     fn draw(&self) -> usize {
         match self.sums.last() {
-            None => fastrand::usize(..self.count),
+            None => fastrand::usize(..self.count.max(1)),
             Some(all) => {
-                let at = fastrand::u64(..*all);
+                let at = fastrand::u64(..(*all).max(1));
                 self.sums.partition_point(|sum| *sum <= at)
             }
         }
@@ -63,8 +65,14 @@ impl Urn {
 }
 
 /// Where a worker is in its round.
-#[derive(Default)]
-pub(super) struct Turn(AtomicUsize);
+pub(super) struct Turn(AtomicU64);
+
+impl Default for Turn {
+    /// Anywhere, so that workers do not go in step.
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::from(fastrand::u16(..))))
+    }
+}
 
 /// The index of the member that the next call goes to, of those that are `usable`.
 pub(super) fn choose(
@@ -82,7 +90,7 @@ pub(super) fn choose(
     }
     match balance {
         Balance::LeastLoaded => least_loaded(members, urn, now, usable),
-        Balance::RoundRobin => round_robin(members, turn, usable),
+        Balance::RoundRobin => round_robin(members, urn, turn, now, usable),
     }
 }
 
@@ -92,30 +100,67 @@ fn least_loaded(
     now: Instant,
     usable: impl Fn(usize) -> bool,
 ) -> Option<usize> {
-    let first = draw(members, urn, &usable)?;
-    let Some(second) = draw(members, urn, |index| index != first && usable(index)) else {
+    let share = |index: usize| members.get(index).map_or(0.0, |member| member.share(now));
+    let first = draw(urn, share, &usable)?;
+    let Some(second) = draw(urn, share, |index| index != first && usable(index)) else {
         return Some(first);
     };
     let cost = |index: usize| {
-        members
-            .get(index)
-            .map_or(f64::INFINITY, |member| member.load.cost(now, f64::from(member.weight()) / urn.mean))
+        members.get(index).map_or(f64::INFINITY, |member| {
+            let room = f64::from(member.weight()) * member.share(now) / urn.mean;
+            member.load.cost(now, room)
+        })
     };
     Some(if cost(second) < cost(first) { second } else { first })
 }
 
-/// One by weight and chance of those that will do.
-fn draw(members: &[Arc<Member>], urn: &Urn, usable: impl Fn(usize) -> bool) -> Option<usize> {
-    if let Some(drawn) = (0..DRAWS).map(|_| urn.draw()).find(|index| usable(*index)) {
-        return Some(drawn);
-    }
-    let count = members.len();
-    let start = fastrand::usize(..count);
-    (0..count).map(|step| (start + step) % count).find(|index| usable(*index))
+/// One by weight and chance of those that will do. Of those that warm up, only their share is taken where it falls on them.
+fn draw(urn: &Urn, share: impl Fn(usize) -> f64, usable: impl Fn(usize) -> bool) -> Option<usize> {
+    let is_due = |index: usize| {
+        let share = share(index);
+        share >= 1.0 || fastrand::f64() < share
+    };
+    let drawn = (0..DRAWS).map(|_| urn.draw()).find(|index| is_due(*index) && usable(*index));
+    drawn.or_else(|| any(urn.count, usable))
 }
 
-fn round_robin(members: &[Arc<Member>], turn: &Turn, usable: impl Fn(usize) -> bool) -> Option<usize> {
-    let count = members.len();
-    let start = turn.0.fetch_add(1, Ordering::Relaxed);
-    (0..count).map(|step| start.wrapping_add(step) % count).find(|index| usable(*index))
+/// One by chance of all that will do.
+fn any(count: usize, usable: impl Fn(usize) -> bool) -> Option<usize> {
+    let mut seen = 0;
+    (0..count).filter(|index| usable(*index)).fold(None, |kept, index| {
+        seen += 1;
+        if fastrand::usize(..seen) == 0 { Some(index) } else { kept }
+    })
 }
+
+/// Every turn is the next member's. One that has a part of the heaviest one's weight takes that part of its turns, spread
+/// as evenly as can be, and leaves the others to the next; so nothing has to be kept but the number of the turn.
+fn round_robin(
+    members: &[Arc<Member>],
+    urn: &Urn,
+    turn: &Turn,
+    now: Instant,
+    usable: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let count = members.len();
+    for _ in 0..2 * count {
+        let number = turn.0.fetch_add(1, Ordering::Relaxed);
+        let (round, index) = (number / count as u64, (number % count as u64) as usize);
+        let Some(member) = members.get(index) else { continue };
+        let part = f64::from(member.weight()) * member.share(now) / urn.heaviest;
+        // Members of the same weight do not all skip the same rounds.
+        let offset = index as f64 * GOLDEN;
+        let turns = |round: u64| (round as f64 * part + offset).floor();
+        if turns(round + 1) > turns(round) && usable(index) {
+            return Some(index);
+        }
+    }
+    // The heavy ones are no good.
+    any(count, usable)
+}
+
+/// Its multiples are spread evenly over the fractions.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
+#[cfg(test)]
+mod tests;

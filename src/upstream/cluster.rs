@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -13,15 +13,17 @@ use tokio::time::Instant;
 
 use super::balance::{self, Balance, Turn};
 use super::call::{Replies, Reply, Sender};
-use super::connection::{Connection, Dial, Live, Purpose, Reach, ServePipe, State, Target};
+use super::dial::{Purpose, ServePipe};
 use super::gate::Gate;
 use super::incoming::Incoming;
+use super::live::Live;
+use super::making::Making;
 use super::member::{Member, Outcome, Timed, Underway};
 use super::members::Members;
-use super::peer::{Lines, Peer};
-use super::settings::{Endpoint, UpstreamSettings};
+use super::peer::{Line, Lines, Peer};
+use super::reach::Reach;
+use super::settings::{Discovery, UpstreamSettings};
 use super::status;
-use super::tls;
 use crate::fault::{Fault, Kind};
 use crate::problem::Problems;
 use crate::telemetry::Metrics;
@@ -61,32 +63,18 @@ impl Cluster {
         changed: watch::Sender<()>,
         metrics: &Metrics,
     ) -> Result<Self, Problems> {
-        let reach = Reach::new(changed);
         let name: Arc<str> = settings.name.as_str().into();
-        let config = settings.tls.as_ref().map(|tls| tls::client_config(&name, tls)).transpose()?;
-        let mut targets = Vec::with_capacity(settings.endpoints.len());
-        for endpoint in &settings.endpoints {
-            let dial = match (&settings.tls, &config) {
-                (Some(settings), Some(config)) => {
-                    Dial::Tls(tls::for_endpoint(&name, endpoint, settings, config)?)
-                }
-                _ => Dial::Tcp,
-            };
-            targets.push(Arc::new(Target {
-                upstream: Arc::clone(&name),
-                endpoint: endpoint.clone(),
-                dial,
-                connect_timeout: settings.connect_timeout,
-                reach: Arc::clone(&reach),
-            }));
-        }
+        let making = Making::new(&name, settings, Reach::new(changed), workers)?;
+        let peers = match &settings.endpoints {
+            Discovery::Listed(listed) => listed.iter().map(|listed| making.peer(listed)),
+        };
+        let peers = peers.collect::<Result<Vec<_>, _>>()?;
         let gate = settings.concurrency.map(|concurrency| {
             let label: Arc<str> = format!("upstream {name}").into();
             let stats = Arc::new(metrics.gate(&label));
             Arc::new(Gate::new(concurrency, label, stats))
         });
-        let cluster = Self::to(name, reach, &targets, settings.connections.get(), workers);
-        Ok(Self { gate, balance: settings.balance, ..cluster })
+        Ok(Self::of(name, making.reach(), peers, settings.balance, gate, workers))
     }
 
     /// A server within the process, called like any other one. Each worker has a pipe of its own to it.
@@ -94,34 +82,23 @@ impl Cluster {
     pub fn in_process(name: &str, workers: usize, serve: ServePipe) -> Self {
         let name: Arc<str> = name.into();
         let reach = Reach::new(watch::Sender::new(()));
-        let authority = Authority::from_static("localhost");
-        let target = Arc::new(Target {
-            upstream: Arc::clone(&name),
-            endpoint: Endpoint { host: authority.host().to_owned(), port: 0, authority },
-            dial: Dial::Pipe(serve),
-            connect_timeout: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
-            reach: Arc::clone(&reach),
-        });
-        Self::to(name, reach, &[target], 1, workers)
+        let peer = Making::pipe(&name, &reach, workers, serve);
+        Self::of(name, reach, vec![peer], Balance::default(), None, workers)
     }
 
-    fn to(
+    fn of(
         name: Arc<str>,
         reach: Arc<Reach>,
-        targets: &[Arc<Target>],
-        connections: usize,
+        peers: Vec<Arc<Peer>>,
+        balance: Balance,
+        gate: Option<Arc<Gate>>,
         workers: usize,
     ) -> Self {
-        let now = Instant::now();
-        let peer = |target: &Arc<Target>| {
-            let member = Arc::new(Member::new(target.endpoint.clone(), 1, now));
-            Arc::new(Peer::new(member, target, connections, workers))
-        };
         Self {
-            members: ArcSwap::from_pointee(Members::new(targets.iter().map(peer).collect())),
+            members: ArcSwap::from_pointee(Members::new(peers)),
             turns: (0..workers.max(1)).map(|_| Turn::default()).collect(),
-            balance: Balance::default(),
-            gate: None,
+            balance,
+            gate,
             tasks: OnceLock::new(),
             name,
             reach,
@@ -217,13 +194,13 @@ impl Cluster {
         loop {
             let chosen = self.choose(worker, purpose, now)?;
             let mut underway = Underway::begin(chosen.member, timed, now, call.deadline);
-            let (mut send, live) = match chosen.way {
-                Way::Ready(live) => match live.handle().await {
+            let (mut send, live) = match chosen.line {
+                Line::Ready(live) => match live.handle().await {
                     Some(send) => (send, live),
                     // It counts as connecting from now on, so each is found to be of no use only once.
                     None => continue,
                 },
-                Way::Wait(connection) => match connection.acquire().await {
+                Line::Connecting(connection) | Line::Down(connection) => match connection.acquire().await {
                     Ok(acquired) => acquired,
                     Err(fault) => {
                         underway.ended(Outcome::Unreachable);
@@ -248,42 +225,39 @@ impl Cluster {
     /// says why it is not.
     fn choose(&self, worker: usize, purpose: Purpose, now: Instant) -> Result<Chosen, Fault> {
         let set = self.members.load();
+        // Where there is no choice, none is made.
+        if let [peer] = &*set.peers {
+            return Chosen::of(peer, worker, purpose).ok_or_else(no_endpoint);
+        }
         let turn = self.turns.get(worker).or(self.turns.first()).ok_or_else(no_endpoint)?;
-        let choose = |usable: &dyn Fn(State) -> bool| {
+        let choose = |usable: &dyn Fn(Line) -> bool| {
             let usable = |index: usize| {
-                set.members.get(index).is_some_and(|member| member.standing.takes_calls())
-                    && lines(&set, index, worker, purpose).is_some_and(|lines| usable(lines.best().0))
+                set.peers.get(index).is_some_and(|peer| {
+                    peer.member.standing.takes_calls()
+                        && peer.lines(worker, purpose).and_then(Lines::best).is_some_and(usable)
+                })
             };
             balance::choose(self.balance, &set.members, &set.urn, turn, now, usable)
         };
-        let index = choose(&|state| matches!(state, State::Ready(_)))
-            .or_else(|| choose(&|state| matches!(state, State::Connecting)))
-            .or_else(|| choose(&|_| true))
-            .ok_or_else(no_endpoint)?;
-        let member = Arc::clone(set.members.get(index).ok_or_else(no_endpoint)?);
-        let lines = lines(&set, index, worker, purpose).ok_or_else(no_endpoint)?;
-        let way = match lines.best() {
-            (State::Ready(live), _) => Way::Ready(live),
-            (State::Connecting | State::Down, Some(connection)) => Way::Wait(Arc::clone(connection)),
-            (State::Connecting | State::Down, None) => return Err(no_endpoint()),
-        };
-        Ok(Chosen { member, way })
+        let index = choose(&|line| matches!(line, Line::Ready(_)))
+            .or_else(|| choose(&|line| matches!(line, Line::Connecting(_))))
+            .or_else(|| choose(&|_| true));
+        let peer = index.and_then(|index| set.peers.get(index)).ok_or_else(no_endpoint)?;
+        Chosen::of(peer, worker, purpose).ok_or_else(no_endpoint)
     }
 }
 
 /// Whom a call goes to.
 struct Chosen {
     member: Arc<Member>,
-    way: Way,
+    line: Line,
 }
 
-enum Way {
-    Ready(Arc<Live>),
-    Wait(Arc<Connection>),
-}
-
-fn lines(set: &Members, index: usize, worker: usize, purpose: Purpose) -> Option<&Lines> {
-    set.peers.get(index)?.lines(worker, purpose)
+impl Chosen {
+    fn of(peer: &Peer, worker: usize, purpose: Purpose) -> Option<Self> {
+        let line = peer.lines(worker, purpose)?.best()?;
+        Some(Self { member: Arc::clone(&peer.member), line })
+    }
 }
 
 fn no_endpoint() -> Fault {
@@ -310,36 +284,21 @@ fn request(live: &Live, path: PathAndQuery, headers: HeaderMap) -> Result<Reques
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::Clusters;
-    use std::time::Duration;
+    use crate::upstream::{Address, Clusters, Endpoint, Listed};
 
-    fn settings(endpoints: &[&str]) -> UpstreamSettings {
-        UpstreamSettings {
-            name: "u".into(),
-            endpoints: endpoints
-                .iter()
-                .map(|endpoint| {
-                    let authority: http::uri::Authority = endpoint.parse().unwrap();
-                    super::super::Endpoint {
-                        host: authority.host().to_owned(),
-                        port: authority.port_u16().unwrap(),
-                        authority,
-                    }
-                })
-                .collect(),
-            tls: None,
-            connect_timeout: Duration::from_secs(1),
-            connections: std::num::NonZeroUsize::MIN,
-            balance: Balance::default(),
-            concurrency: None,
-        }
+    fn settings(endpoint: &str) -> UpstreamSettings {
+        let authority: http::uri::Authority = endpoint.parse().unwrap();
+        let address = Address::Host(authority.host().to_owned(), authority.port_u16().unwrap());
+        let endpoint = Endpoint { authority, address };
+        let listed = Listed { endpoint, weight: std::num::NonZeroU32::MIN };
+        UpstreamSettings::new("u", Discovery::Listed(vec![listed]), None)
     }
 
     #[tokio::test]
     async fn nobody_listening_is_unavailable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let clusters =
-            Clusters::new(&[settings(&[&format!("127.0.0.1:{port}")])], 1, &Metrics::default()).unwrap();
+            Clusters::new(&[settings(&format!("127.0.0.1:{port}"))], 1, &Metrics::default()).unwrap();
         let call = Outgoing {
             path: PathAndQuery::from_static("/a.B/C"),
             headers: HeaderMap::new(),

@@ -13,7 +13,7 @@ use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::connection::Live;
+use super::live::{Live, Stream};
 use super::member::{Outcome, Underway};
 use super::status::{self, Ending};
 use crate::fault::{Fault, Kind};
@@ -23,7 +23,8 @@ pub struct Incoming {
     state: State,
     /// Whether the head had the status of success already, as in a reply without trailers.
     early: bool,
-    live: Arc<Live>,
+    /// Its part of the connection. None once that is left to what comes behind it.
+    stream: Option<Stream>,
     deadline: Option<Instant>,
     /// Told how the call ends.
     underway: Underway,
@@ -42,7 +43,8 @@ impl Incoming {
         deadline: Option<Instant>,
         underway: Underway,
     ) -> Self {
-        Self { state: State::Head(response), early: false, live, deadline, underway }
+        let stream = Some(Stream::new(live));
+        Self { state: State::Head(response), early: false, stream, deadline, underway }
     }
 
     /// Waits for the initial metadata.
@@ -160,9 +162,13 @@ impl Incoming {
 impl Drop for Incoming {
     fn drop(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Over);
+        let Some(stream) = self.stream.take() else { return };
         // A call whose time is over was seen by its backend long ago, and nothing more comes of it.
         let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if matches!(state, State::Over) || is_late || self.live.may_reset() {
+        if is_late && !matches!(state, State::Over) {
+            stream.live().suspect(self.underway.began());
+        }
+        if matches!(state, State::Over) || is_late || stream.live().may_reset() {
             // Dropping a stream that isn't over resets it.
             return;
         }
@@ -170,7 +176,7 @@ impl Drop for Incoming {
         // other call on it. What is over the allowance is read and thrown away, until it ends, may be reset, or its
         // deadline passes.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(discard(state, Arc::clone(&self.live), self.deadline));
+            runtime.spawn(discard(state, stream, self.deadline));
         }
     }
 }
@@ -178,7 +184,7 @@ impl Drop for Incoming {
 /// How often a call that is being thrown away looks whether it may be reset.
 const LOOK: Duration = Duration::from_millis(250);
 
-async fn discard(mut state: State, live: Arc<Live>, deadline: Option<Instant>) {
+async fn discard(mut state: State, stream: Stream, deadline: Option<Instant>) {
     let end = async {
         match deadline {
             Some(deadline) => sleep_until(deadline).await,
@@ -191,7 +197,7 @@ async fn discard(mut state: State, live: Arc<Live>, deadline: Option<Instant>) {
         let look = tokio::time::sleep(LOOK.mul_f64(0.5 + fastrand::f64()));
         tokio::select! {
             () = poll_fn(|cx| poll_discard(&mut state, cx)) => return,
-            () = look => if live.may_reset() { return },
+            () = look => if stream.live().may_reset() { return },
             () = &mut end => return,
         }
     }

@@ -10,10 +10,13 @@ use tokio::time::Instant;
 
 /// After this time what was seen counts for about a third.
 const MEMORY: Duration = Duration::from_secs(10);
-/// What a call under way costs where no time is known yet, in nanoseconds: one is a trial, a second one can wait for it.
-const UNKNOWN: f64 = 1e9;
+/// What a call costs where no time is known yet, in nanoseconds: one is a trial, a second one can wait for it.
+const UNKNOWN: f64 = 1e8;
 /// How many times as busy as it is a member seems where every call to it fails. Failing is quick, and must not attract.
-const FAILING: f64 = 100.0;
+const FAILING: f64 = 20.0;
+/// The least that one call moves the share of those that failed, so that a member with many calls needs not fail for as
+/// long as others before it is noticed.
+const STEP: f64 = 0.02;
 
 /// The load of one member, over all workers. Its parts are read and written each for itself: a lost update is one call
 /// less that was looked at.
@@ -57,15 +60,16 @@ impl Load {
         let kept = self.kept(now);
         let old = f64::from_bits(self.latency.load(Ordering::Relaxed));
         let took = took.as_nanos() as f64;
-        let latency = if took >= old {
-            took
-        } else if failed {
-            old
-        } else {
-            old * kept + took * (1.0 - kept)
+        let latency = match failed {
+            // A quick failure does not tell how long success takes; a call that ran out of its time does.
+            true if old == 0.0 && took < UNKNOWN => 0.0,
+            true => old.max(took),
+            false if took >= old => took,
+            false => old * kept + took * (1.0 - kept),
         };
-        let share = f64::from_bits(self.failed.load(Ordering::Relaxed)) * kept;
-        let share = if failed { share + (1.0 - kept) } else { share };
+        let step = (1.0 - kept).max(STEP);
+        let share = f64::from_bits(self.failed.load(Ordering::Relaxed)) * (1.0 - step);
+        let share = if failed { share + step } else { share };
         self.latency.store(latency.to_bits(), Ordering::Relaxed);
         self.failed.store(share.to_bits(), Ordering::Relaxed);
         self.seen.store(self.at(now), Ordering::Relaxed);
@@ -76,11 +80,11 @@ impl Load {
     pub(super) fn cost(&self, now: Instant, weight: f64) -> f64 {
         let under_way = f64::from(self.under_way());
         let latency = f64::from_bits(self.latency.load(Ordering::Relaxed));
-        let failed = f64::from_bits(self.failed.load(Ordering::Relaxed));
         let kept = self.kept(now);
-        let one = if latency == 0.0 { 0.0 } else { latency * kept };
-        let each = if latency == 0.0 { UNKNOWN } else { one };
-        (one + each * under_way / weight) * (1.0 + FAILING * failed * kept)
+        let failed = f64::from_bits(self.failed.load(Ordering::Relaxed)) * kept;
+        let (one, each) =
+            if latency == 0.0 { (UNKNOWN * failed, UNKNOWN) } else { (latency * kept, latency * kept) };
+        (one + each * under_way / weight) * (1.0 + FAILING * failed)
     }
 
     /// How long calls take, as it is seen now.

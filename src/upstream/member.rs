@@ -4,7 +4,8 @@
 //! behind a long stream, in a reset, or in that nobody waits for it any more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -20,11 +21,56 @@ pub(super) struct Member {
     weight: AtomicU32,
     pub(super) load: Load,
     pub(super) standing: Standing,
+    warmth: Warmth,
 }
 
+/// How far a member that joined others has come towards a part like theirs.
+struct Warmth {
+    born: Instant,
+    /// How long it takes; zero for at once.
+    over: Duration,
+    /// When it began, in nanoseconds since `born`; [`WARM`] where it is over.
+    from: AtomicU64,
+}
+
+const WARM: u64 = u64::MAX;
+/// What it begins with: without any calls a member would not get warm.
+const COLD: f64 = 0.1;
+
 impl Member {
-    pub(super) fn new(endpoint: Endpoint, weight: u32, now: Instant) -> Self {
-        Self { endpoint, weight: AtomicU32::new(weight.max(1)), load: Load::new(now), standing: Standing }
+    /// One that is as warm as the others. It takes `warm_up` once it is told to begin anew.
+    pub(super) fn new(endpoint: Endpoint, weight: u32, now: Instant, warm_up: Duration) -> Self {
+        Self {
+            endpoint,
+            weight: AtomicU32::new(weight.max(1)),
+            load: Load::new(now),
+            standing: Standing,
+            warmth: Warmth { born: now, over: warm_up, from: AtomicU64::new(WARM) },
+        }
+    }
+
+    /// From `now` on it gets its part of the calls by and by: it has just come, or come back.
+    pub(super) fn warm_up(&self, now: Instant) {
+        if !self.warmth.over.is_zero() {
+            let since = now.saturating_duration_since(self.warmth.born);
+            self.warmth.from.store(u64::try_from(since.as_nanos()).unwrap_or(WARM), Ordering::Relaxed);
+        }
+    }
+
+    /// Which share of its part it gets: 1 but for members that warm up.
+    pub(super) fn share(&self, now: Instant) -> f64 {
+        let Warmth { born, over, from } = &self.warmth;
+        let since = from.load(Ordering::Relaxed);
+        if since == WARM {
+            return 1.0;
+        }
+        let elapsed = now.saturating_duration_since(*born).saturating_sub(Duration::from_nanos(since));
+        if elapsed >= *over {
+            // Unless it has begun anew meanwhile.
+            let _ = from.compare_exchange(since, WARM, Ordering::Relaxed, Ordering::Relaxed);
+            return 1.0;
+        }
+        (elapsed.as_secs_f64() / over.as_secs_f64()).max(COLD)
     }
 
     /// Its part of the calls, as against others'. At least 1.
@@ -114,6 +160,10 @@ impl Underway {
         &self.member
     }
 
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// The head of an answer is there.
     pub(super) fn answered(&mut self) {
         if self.timed == Timed::ToHead {
@@ -151,16 +201,16 @@ impl Drop for Underway {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::advance;
 
     use super::*;
+    use crate::upstream::Address;
 
     fn member() -> Arc<Member> {
         let authority = http::uri::Authority::from_static("10.0.0.1:1");
-        let endpoint = Endpoint { host: authority.host().to_owned(), port: 1, authority };
-        Arc::new(Member::new(endpoint, 1, Instant::now()))
+        let address = Address::Host(authority.host().to_owned(), 1);
+        let endpoint = Endpoint { authority, address };
+        Arc::new(Member::new(endpoint, 1, Instant::now(), Duration::from_secs(30)))
     }
 
     fn begin(member: &Arc<Member>, timed: Timed, deadline: Option<Instant>) -> Underway {
@@ -208,5 +258,21 @@ mod tests {
         advance(Duration::from_secs(2)).await;
         drop(call);
         assert_eq!(member.load.latency(Instant::now()), Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_warms_up_by_and_by_and_again_when_it_is_told_so() {
+        let member = member();
+        let share = || (member.share(Instant::now()) * 100.0).round();
+        assert_eq!(share(), 100.0);
+        for _ in 0..2 {
+            member.warm_up(Instant::now());
+            for (after, want) in
+                [(0, 10.0), (2, 10.0), (4, 20.0), (9, 50.0), (14, 97.0), (1, 100.0), (99, 100.0)]
+            {
+                advance(Duration::from_secs(after)).await;
+                assert_eq!(share(), want, "after {after} s more");
+            }
+        }
     }
 }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use super::connection::{Connection, Purpose, State, Target};
+use super::connection::{Connection, State};
+use super::dial::{Purpose, Target};
+use super::live::Live;
 use super::member::Member;
 
 /// A member and every worker's connections to it.
@@ -21,17 +23,41 @@ struct Own {
     streams: Lines,
 }
 
-/// Connections for one purpose, at least one.
+/// Connections for one purpose.
 pub(super) struct Lines {
+    /// At least one. Those that are kept come first, then those on demand.
     all: Box<[Arc<Connection>]>,
+    kept: usize,
+}
+
+/// What there is for a call.
+pub(super) enum Line {
+    Ready(Arc<Live>),
+    /// It may be there soon.
+    Connecting(Arc<Connection>),
+    /// It knows why it isn't there.
+    Down(Arc<Connection>),
 }
 
 impl Peer {
-    pub(super) fn new(member: Arc<Member>, target: &Arc<Target>, connections: usize, workers: usize) -> Self {
-        let lines = |purpose| Lines {
-            all: (0..connections.max(1))
-                .map(|_| Arc::new(Connection::new(Arc::clone(target), purpose)))
-                .collect(),
+    /// `connections` are how many are kept, and how many there may be.
+    pub(super) fn new(
+        member: Arc<Member>,
+        target: &Arc<Target>,
+        connections: (usize, usize),
+        workers: usize,
+    ) -> Self {
+        let kept = connections.0.max(1);
+        let lines = |purpose| {
+            let connection = |index| {
+                let target = Arc::clone(target);
+                Arc::new(if index < kept {
+                    Connection::kept(target, purpose)
+                } else {
+                    Connection::on_demand(target, purpose)
+                })
+            };
+            Lines { all: (0..connections.1.max(kept)).map(connection).collect(), kept }
         };
         let own = || Own { unary: lines(Purpose::Unary), streams: lines(Purpose::Streams) };
         Self { member, workers: (0..workers.max(1)).map(|_| own()).collect() }
@@ -48,26 +74,41 @@ impl Peer {
 }
 
 impl Lines {
-    /// Where the best of them stands, and which it is.
-    pub(super) fn best(&self) -> (State, Option<&Arc<Connection>>) {
-        let mut best = (State::Down, self.all.first());
-        let start = if self.all.len() > 1 { fastrand::usize(..self.all.len()) } else { 0 };
-        for step in 0..self.all.len() {
-            let Some(connection) = self.all.get((start + step) % self.all.len()) else { continue };
+    /// What there is for a call now: the first connection with room, or else the one with the fewest calls while a further
+    /// one is opened. From the first time on that anyone asks, those that are kept are kept up.
+    pub(super) fn best(&self) -> Option<Line> {
+        let start = if self.kept > 1 { fastrand::usize(..self.kept) } else { 0 };
+        let (kept, on_demand) = self.all.split_at_checked(self.kept)?;
+        let (after, before) = kept.split_at_checked(start)?;
+        let mut fewest: Option<Arc<Live>> = None;
+        let (mut connecting, mut down, mut asleep) = (None, None, None);
+        for connection in before.iter().chain(after).chain(on_demand) {
             match connection.state() {
-                ready @ State::Ready(_) => return (ready, Some(connection)),
-                State::Connecting if matches!(best.0, State::Down) => {
-                    best = (State::Connecting, Some(connection));
+                State::Ready(live) if !live.is_nearly_full() => return Some(Line::Ready(live)),
+                State::Ready(live) => {
+                    if fewest.as_ref().is_none_or(|known| live.streams() < known.streams()) {
+                        fewest = Some(live);
+                    }
                 }
-                State::Connecting | State::Down => {}
+                State::Connecting => connecting = connecting.or(Some(connection)),
+                State::Down => down = down.or(Some(connection)),
+                State::Asleep => asleep = asleep.or(Some(connection)),
             }
         }
-        best
+        let Some(fewest) = fewest else {
+            let connecting = connecting.map(|connection| Line::Connecting(Arc::clone(connection)));
+            return connecting.or_else(|| down.map(|connection| Line::Down(Arc::clone(connection))));
+        };
+        // One at a time.
+        if let (None, Some(asleep)) = (connecting, asleep) {
+            asleep.start();
+        }
+        Some(Line::Ready(fewest))
     }
 
-    /// Begins to connect, on the caller's runtime.
+    /// Begins to connect those that are kept, on the caller's runtime.
     pub(super) fn warm(&self) {
-        for connection in &self.all {
+        for connection in self.all.iter().take(self.kept) {
             connection.start();
         }
     }
