@@ -387,7 +387,7 @@ fn endpoints_share_calls() {
     let mut backends: Vec<Backend> = (0..3).map(|_| Backend::start(&schema, Answer::Echo)).collect();
     let endpoints: Vec<String> =
         backends.iter().map(|backend| format!("'http://{}'", backend.address)).collect();
-    let upstreams = format!("main: {{ endpoints: [{}] }}", endpoints.join(", "));
+    let upstreams = format!("main: {{ endpoints: [{}], balance: round_robin }}", endpoints.join(", "));
     let gateway = Gateway::start(&yaml(&schema, &upstreams, ""), schema.folder());
     until("all are connected", || {
         get(gateway.address, "/g").assert_ok();
@@ -413,7 +413,7 @@ fn endpoints_share_streams() {
     let schema = Schema::new(PROTO);
     let backends = [0, 1, 2].map(|_| Live::start(|_| Behaviour::Echo));
     let endpoints = backends.each_ref().map(|backend| format!("'http://{}'", backend.address));
-    let upstreams = format!("main: {{ endpoints: [{}] }}", endpoints.join(", "));
+    let upstreams = format!("main: {{ endpoints: [{}], balance: round_robin }}", endpoints.join(", "));
     let gateway = Gateway::start(&yaml(&schema, &upstreams, ""), schema.folder());
     // The connections for streams begin with the first streams.
     until("all are called", || {

@@ -169,7 +169,7 @@ fn check_prints_every_problem() {
         "^^^^^^",
         "did you mean `address`?",
         "wrong.yaml:5:23",
-        "its scheme is neither http nor https",
+        "its scheme is neither http, https nor unix",
         "\n3 errors\n",
     ] {
         assert!(run.err.contains(want), "{want}\nis missing in\n{}", run.err);

@@ -13,7 +13,7 @@ use crate::server::{Limits, Timeouts};
 use crate::telemetry::{AccessLogFormat, AccessLogTarget};
 use crate::tls::{ClientAuth, Versions};
 use crate::transcode::{QueryIntoBody, UnexpectedBody};
-use crate::upstream::{Roots, TlsSettings};
+use crate::upstream::{Balance, Discovery, Keepalive, Roots, TlsSettings};
 
 /// The least that a configuration has, by key.
 const LEAST: [(&str, &str); 3] = [
@@ -111,7 +111,7 @@ schema:
   unknown_methods: pass
   same_template: first
 upstreams:
-  books: { endpoints: [http://10.0.0.1:50051, http://10.0.0.2:50051], connect_timeout: 500ms, connections: 2 }
+  books: { endpoints: [http://10.0.0.1:50051, { url: http://10.0.0.2:50051, weight: 3 }], connect_timeout: 500ms, connections: 2, max_connections: 4, max_connection_age: 1h, keepalive: { every: 30s, timeout: 3s, idle: true }, balance: round_robin, warm_up: 20s }
   orders: { endpoints: https://orders.internal:443, tls: { ca: ca.pem, server_name: orders.example } }
   stock: { endpoints: https://stock.internal:443 }
 rules:
@@ -193,7 +193,12 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     assert!(schema.passes_unknown);
 
     let [books, orders, stock] = &settings.upstreams[..] else { panic!("three upstreams") };
-    assert_eq!((books.endpoints.len(), books.connections.get()), (2, 2));
+    let Discovery::Listed(listed) = &books.endpoints;
+    assert_eq!(listed.iter().map(|listed| listed.weight.get()).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!((books.connections.get(), books.max_connections.get()), (2, 4));
+    assert_eq!((books.max_connection_age, books.warm_up), (Some(seconds(3600)), seconds(20)));
+    let keepalive = Keepalive { every: seconds(30), timeout: seconds(3), idle: true };
+    assert_eq!((books.keepalive, books.balance), (Some(keepalive), Balance::RoundRobin));
     assert_eq!(books.connect_timeout, Duration::from_millis(500));
     assert_eq!((&books.tls, &stock.tls), (&None, &Some(TlsSettings::default())));
     let Some(TlsSettings { roots: Roots::Given(roots), server_name: Some(name) }) = &orders.tls else {
@@ -337,13 +342,35 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "upstreams: { a: { endpoints: [http://h:1, https://h:2] } }",
-        &["`http://` and `https://` endpoints", "t.yaml:1:43"],
+        &["endpoints with TLS (`https://`) and without", "t.yaml:1:43"],
     ),
     (
         "upstreams: { a: { endpoints: [http://h:1, http://h:1] } }",
         &["the endpoint h:1 is given twice", "t.yaml:1:43"],
     ),
-    ("upstreams: { a: { endpoints: http://h:1, tls: {} } }", &["TLS is not used for `http://` endpoints"]),
+    (
+        "upstreams: { a: { endpoints: http://h:1, tls: {} } }",
+        &["TLS is not used for `http://` and `unix://` endpoints"],
+    ),
+    ("upstreams: { a: { endpoints: [{ weight: 3 }] } }", &["the key `url` is missing", "t.yaml:1:31"]),
+    (
+        "upstreams: { a: { endpoints: [{ url: http://h:1, weight: 0 }] } }",
+        &["0 is out of range", "write a number from 1 to 1000"],
+    ),
+    ("upstreams: { a: { endpoints: [{ url: http://h:1, wieght: 2 }] } }", &["did you mean `weight`?"]),
+    (
+        "upstreams: { a: { endpoints: http://h:1, balance: random } }",
+        &["`random` is none of `least_loaded`, `round_robin`"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, connections: 4, max_connections: 2 } }",
+        &["`upstreams.a.max_connections`: 2 is less than `connections`"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, keepalive: 100ms } }",
+        &["`upstreams.a.keepalive`: 100ms is too often"],
+    ),
+    ("upstreams: { a: { endpoints: http://h:1, keepalive: {} } }", &["the key `every` is missing"]),
     (
         "upstreams: { a: { endpoints: https://h:1, tls: { ca: no.pem } } }",
         &["`/etc/transom/no.pem` can't be read"],

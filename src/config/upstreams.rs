@@ -1,6 +1,8 @@
 //! The part `upstreams` of a configuration: named sets of endpoints, and how they are dialled.
 
 use std::net::Ipv6Addr;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
@@ -9,10 +11,17 @@ use super::limits;
 use super::reader::{Map, Value};
 use super::values::{self, Wrong};
 use crate::tls::Authorities;
-use crate::upstream::{Endpoint, Roots, TlsSettings, UpstreamSettings};
+use crate::upstream::{
+    Address, Balance, Discovery, Endpoint, Keepalive, Listed, Roots, TlsSettings, UpstreamSettings,
+};
 
 /// More only cost, see [`UpstreamSettings::connections`].
 const MAX_CONNECTIONS: usize = 64;
+const MAX_WEIGHT: u32 = 1_000;
+/// Of pings.
+const MOST_OFTEN: Duration = Duration::from_secs(1);
+/// `sun_path` of unix(7), with the zero at its end.
+const LONGEST_SOCKET_PATH: usize = 107;
 
 /// An upstream that was named, whether or not it is right otherwise.
 pub(super) struct Named<'r> {
@@ -38,16 +47,34 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
     let help = "write where it is, as in `endpoints: [http://127.0.0.1:50051]`";
     let mut endpoints = Endpoints::default();
     for item in map.required("endpoints", help).map_or_else(Vec::new, |value| value.items()) {
-        item.parse(|text| endpoints.add(origin(text)?));
+        if item.is_map() {
+            item.map(|map| weighted(map, &mut endpoints));
+        } else {
+            item.parse(|text| endpoints.add(origin(text)?));
+        }
     }
     let tls = map.get("tls").and_then(|value| {
-        if endpoints.scheme == Some(Scheme::Http) {
-            value.wrong("TLS is not used for `http://` endpoints", "write `https://`, or leave `tls` out");
+        if endpoints.is_plain() {
+            let what = "TLS is not used for `http://` and `unix://` endpoints";
+            value.wrong(what, "write `https://`, or leave `tls` out");
         }
         value.map(read_tls)
     });
     let connect_timeout = map.value("connect_timeout", values::duration);
     let connections = map.value("connections", |text| values::positive(text, MAX_CONNECTIONS));
+    let connections = connections.unwrap_or(UpstreamSettings::DEFAULT_CONNECTIONS);
+    let max_connections = map.value("max_connections", |text| {
+        let most = values::positive(text, MAX_CONNECTIONS)?;
+        let help = "leave it out, or allow as many as are always there";
+        let less = || Wrong::new(format!("{text} is less than `connections`")).help(help);
+        if most < connections { Err(less()) } else { Ok(most) }
+    });
+    let max_connection_age = map.value("max_connection_age", values::duration);
+    let keepalive = map.get("keepalive").and_then(|value| keepalive(&value));
+    let balance = map.value("balance", |text| {
+        values::choice(text, &[("least_loaded", Balance::LeastLoaded), ("round_robin", Balance::RoundRobin)])
+    });
+    let warm_up = map.value("warm_up", values::duration_or_zero);
     let concurrency = map.get("concurrency").and_then(|value| value.map(limits::gate).flatten());
     let mut settings = endpoints.into_upstream(name)?;
     settings.concurrency = concurrency;
@@ -55,100 +82,132 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
         *slot = tls;
     }
     settings.connect_timeout = connect_timeout.unwrap_or(settings.connect_timeout);
-    settings.connections = connections.unwrap_or(settings.connections);
+    settings.connections = connections;
+    settings.max_connections = max_connections.unwrap_or(settings.max_connections).max(connections);
+    settings.max_connection_age = max_connection_age;
+    settings.keepalive = keepalive;
+    settings.balance = balance.unwrap_or(settings.balance);
+    settings.warm_up = warm_up.unwrap_or(settings.warm_up);
     Some(settings)
 }
 
-/// Endpoints that are collected for one upstream: none twice, all of one scheme.
+/// `30s`, or a map that says more.
+fn keepalive(value: &Value<'_>) -> Option<Keepalive> {
+    let every = |text: &str| match values::duration(text)? {
+        every if every < MOST_OFTEN => {
+            let help = "servers take frequent pings for an attack; write `1s` or more, better `30s`";
+            Err(Wrong::new(format!("{text} is too often")).help(help))
+        }
+        every => Ok(every),
+    };
+    if !value.is_map() {
+        let every = value.parse(every)?;
+        return Some(Keepalive { every, timeout: Keepalive::DEFAULT_TIMEOUT, idle: false });
+    }
+    value.map(|map| {
+        let required = map.required("every", "say after how much silence, as in `every: 30s`");
+        let (mut timeout, mut idle) = (Keepalive::DEFAULT_TIMEOUT, false);
+        map.set("timeout", &mut timeout, values::duration);
+        map.set("idle", &mut idle, values::boolean);
+        Some(Keepalive { every: required?.parse(every)?, timeout, idle })
+    })?
+}
+
+/// `{ url: http://10.0.0.1:50051, weight: 3 }`.
+fn weighted(map: &mut Map<'_>, endpoints: &mut Endpoints) {
+    let mut weight = NonZeroU32::MIN;
+    map.set("weight", &mut weight, |text| {
+        let number = values::number(text, &(1..=MAX_WEIGHT))?;
+        // The range starts at 1, so the minimum is never put in.
+        Ok(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+    });
+    if let Some(url) = map.required("url", "write where it is, as in `url: http://127.0.0.1:50051`") {
+        url.parse(|text| endpoints.add_weighted(origin(text)?, weight));
+    }
+}
+
+/// Endpoints that are collected for one upstream: none twice, all with TLS or all without.
 #[derive(Debug, Default)]
 pub struct Endpoints {
     scheme: Option<Scheme>,
-    all: Vec<Endpoint>,
+    all: Vec<Listed>,
 }
 
 impl Endpoints {
-    /// Adds one.
+    /// Adds one that has the same part of the calls as others.
     ///
     /// # Errors
-    /// It is there already, or another one has the other scheme.
+    /// It is there already, or another one has another scheme.
     pub fn add(&mut self, origin: Origin) -> Result<(), Wrong> {
+        self.add_weighted(origin, NonZeroU32::MIN)
+    }
+
+    fn add_weighted(&mut self, origin: Origin, weight: NonZeroU32) -> Result<(), Wrong> {
         let Origin { scheme, endpoint } = origin;
-        if *self.scheme.get_or_insert(scheme) != scheme {
-            return Err(Wrong::new("one upstream has `http://` and `https://` endpoints")
+        if self.scheme.get_or_insert(scheme).is_tls() != scheme.is_tls() {
+            return Err(Wrong::new("one upstream has endpoints with TLS (`https://`) and without")
                 .help("make two upstreams of them"));
         }
-        if self.all.contains(&endpoint) {
-            return Err(Wrong::new(format!("the endpoint {} is given twice", endpoint.authority)));
+        if self.all.iter().any(|known| known.endpoint == endpoint) {
+            return Err(Wrong::new(format!("the endpoint {} is given twice", endpoint.address)));
         }
-        self.all.push(endpoint);
+        self.all.push(Listed { endpoint, weight });
         Ok(())
+    }
+
+    fn is_plain(&self) -> bool {
+        self.scheme.is_some_and(|scheme| !scheme.is_tls())
     }
 
     /// The upstream with these endpoints and with defaults for all else; `None` without endpoints.
     #[must_use]
     pub fn into_upstream(self, name: &str) -> Option<UpstreamSettings> {
-        let tls = match self.scheme? {
-            Scheme::Http => None,
-            Scheme::Https => Some(TlsSettings::default()),
-        };
-        Some(UpstreamSettings {
-            name: name.to_owned(),
-            endpoints: self.all,
-            tls,
-            connect_timeout: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
-            connections: UpstreamSettings::DEFAULT_CONNECTIONS,
-            concurrency: None,
-        })
+        let tls = self.scheme?.is_tls().then(TlsSettings::default);
+        Some(UpstreamSettings::new(name, Discovery::Listed(self.all), tls))
     }
 }
 
-/// Whether an endpoint is reached by TLS.
+/// How an endpoint is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     Http,
     Https,
+    Unix,
 }
 
 impl Scheme {
-    fn as_str(self) -> &'static str {
+    fn is_tls(self) -> bool {
         match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    fn usual_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
+            Self::Https => true,
+            Self::Http | Self::Unix => false,
         }
     }
 }
 
-/// Scheme, host and port of a URL.
+/// Scheme and place of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub scheme: Scheme,
     pub endpoint: Endpoint,
 }
 
-/// The endpoint in `http://10.0.0.1:50051` or `https://orders.internal:443`.
+/// The endpoint in `http://10.0.0.1:50051`, `https://orders.internal:443` or `unix:///run/orders.sock`.
 ///
 /// # Errors
-/// No scheme or another one, no host, no port, user information, or anything after the port.
+/// No scheme or another one, no host, no port, user information, or anything after the port; a path that is not absolute.
 pub fn origin(text: &str) -> Result<Origin, Wrong> {
     let wrong = |why: &str| Wrong::new(format!("`{text}` is no endpoint: {why}"));
     const FORM: &str = "write scheme, host and port, as in `http://127.0.0.1:50051`";
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(wrong("it has no scheme").help(format!("did you mean `http://{text}`?")));
     };
-    let scheme = match scheme {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
+    let (scheme, usual_port) = match scheme {
+        "http" => (Scheme::Http, 80),
+        "https" => (Scheme::Https, 443),
+        "unix" => return Ok(Origin { scheme: Scheme::Unix, endpoint: unix(rest).map_err(wrong)? }),
         _ => {
-            return Err(
-                wrong("its scheme is neither http nor https").help(format!("did you mean `http://{rest}`?"))
-            );
+            let help = format!("did you mean `http://{rest}`?");
+            return Err(wrong("its scheme is neither http, https nor unix").help(help));
         }
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -165,7 +224,8 @@ pub fn origin(text: &str) -> Result<Origin, Wrong> {
     let port = match authority.port_u16() {
         Some(port) if port != 0 => port,
         Some(_) | None => {
-            let help = format!("name the port, as in `{}://{host}:{}`", scheme.as_str(), scheme.usual_port());
+            let scheme = if scheme.is_tls() { "https" } else { "http" };
+            let help = format!("name the port, as in `{scheme}://{host}:{usual_port}`");
             return Err(wrong("it has no port from 1 to 65535").help(help));
         }
     };
@@ -178,8 +238,21 @@ pub fn origin(text: &str) -> Result<Origin, Wrong> {
     if ServerName::try_from(host).is_err() {
         return Err(wrong("the host is neither a name nor an address").help(FORM));
     }
-    let host = host.to_owned();
-    Ok(Origin { scheme, endpoint: Endpoint { authority, host, port } })
+    let address = Address::Host(host.to_owned(), port);
+    Ok(Origin { scheme, endpoint: Endpoint { authority, address } })
+}
+
+/// What follows `unix://`, or why it is no path.
+fn unix(path: &str) -> Result<Endpoint, &'static str> {
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err("after `unix://` comes the whole path of a socket, as in `unix:///run/orders.sock`");
+    }
+    if path.len() > LONGEST_SOCKET_PATH {
+        return Err("the path of a socket has 107 bytes at most");
+    }
+    // What gRPC clients send over such sockets, which have no host.
+    let authority = Authority::from_static("localhost");
+    Ok(Endpoint { authority, address: Address::Unix(path.into()) })
 }
 
 /// The keys of `tls`; CA files are read.
@@ -212,8 +285,17 @@ mod tests {
             let origin = origin(text).expect(text);
             assert_eq!(origin.scheme, scheme, "{text}");
             assert_eq!(origin.endpoint.authority.as_str(), authority, "{text}");
-            assert_eq!((&*origin.endpoint.host, origin.endpoint.port), (host, port), "{text}");
+            assert_eq!(origin.endpoint.address, Address::Host(host.to_owned(), port), "{text}");
+            assert_eq!(origin.endpoint.host(), host, "{text}");
         }
+    }
+
+    #[test]
+    fn sockets_of_the_file_system() {
+        let origin = origin("unix:///run/my orders.sock").expect("a path");
+        assert_eq!(origin.scheme, Scheme::Unix);
+        assert_eq!(origin.endpoint.address, Address::Unix("/run/my orders.sock".into()));
+        assert_eq!(origin.endpoint.authority.as_str(), "localhost");
     }
 
     #[test]
@@ -221,8 +303,11 @@ mod tests {
         for (text, want) in [
             ("", "it has no scheme"),
             ("10.0.0.1:50051", "it has no scheme"),
-            ("grpc://h:1", "its scheme is neither http nor https"),
-            ("HTTP://h:1", "its scheme is neither http nor https"),
+            ("grpc://h:1", "its scheme is neither http, https nor unix"),
+            ("HTTP://h:1", "its scheme is neither http, https nor unix"),
+            ("unix://run/x.sock", "as in `unix:///run/orders.sock`"),
+            ("unix://", "as in `unix:///run/orders.sock`"),
+            ("unix:///run/", "as in `unix:///run/orders.sock`"),
             ("http://h", "it has no port from 1 to 65535"),
             ("http://h:", "it has no port from 1 to 65535"),
             ("http://h:0", "it has no port from 1 to 65535"),

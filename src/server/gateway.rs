@@ -13,6 +13,7 @@ use http_body::Body;
 use tokio::sync::{Notify, watch};
 use tower::Service;
 
+use super::background::Background;
 use super::limiting::Limiting;
 use super::load::Load;
 use super::observe::Observed;
@@ -44,6 +45,8 @@ struct Inner {
     shared: Shared,
     /// Told to load the schema again.
     reload: Arc<Notify>,
+    /// Looks after the upstreams.
+    _background: Background,
     /// Dropped, it ends the thread that does so.
     _alive: watch::Sender<bool>,
 }
@@ -61,6 +64,8 @@ impl Gateway {
             .ok_or_else(|| Problem::error("a gateway needs a listener to take choices from"))?;
         let metrics = Arc::new(Metrics::default());
         let clusters = Arc::new(Clusters::new(&settings.upstreams, 1, &metrics)?);
+        let background = Background::start()?;
+        clusters.look_after(background.handle());
         let mut sources = Sources::new(&settings.schema, &settings.upstreams);
         let (schema, mut warnings) = sources.first(settings.schema.wait())?;
         let (alive, stopped) = watch::channel(false);
@@ -106,7 +111,10 @@ impl Gateway {
         let reload = Arc::new(Notify::new());
         let told = Arc::clone(&reload);
         let _ = spawn("reload".into(), stopped, move |stopped| reloader.run(told, stopped))?;
-        Ok((Self { inner: Arc::new(Inner { shared, reload, _alive: alive }) }, warnings))
+        Ok((
+            Self { inner: Arc::new(Inner { shared, reload, _background: background, _alive: alive }) },
+            warnings,
+        ))
     }
 
     /// As [`Running::reload`](super::Running::reload).

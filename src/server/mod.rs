@@ -4,6 +4,7 @@
 //! ends connections around them.
 
 mod authorization;
+mod background;
 mod compress;
 mod cors;
 mod edge;

@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
+use super::background::Background;
 use super::limiting::Limiting;
 use super::listener::{Acceptor, bind};
 use super::load::Load;
@@ -48,6 +49,8 @@ pub struct Running {
     reloader: Option<JoinHandle<()>>,
     /// Told to end after the workers, so that a drain can be watched.
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    /// Where upstreams are looked after; it ends last.
+    background: Background,
     ending: Arc<Ending>,
 }
 
@@ -64,6 +67,8 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
     let workers = settings.workers.unwrap_or_else(cores).get();
     let metrics = Arc::new(Metrics::default());
     let clusters = Arc::new(Clusters::new(&settings.upstreams, workers, &metrics)?);
+    let background = Background::start()?;
+    clusters.look_after(background.handle());
     let mut sources = Sources::new(&settings.schema, &settings.upstreams);
     let (schema, mut warnings) = sources.first(settings.schema.wait())?;
     let (stop, stopped) = watch::channel(false);
@@ -97,6 +102,7 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         reload: Arc::default(),
         reloader: None,
         admin_thread: None,
+        background,
         ending: Arc::new(Ending { drain: settings.drain, access_log }),
     };
     if let Some(listener) = admin_listener {
@@ -387,6 +393,7 @@ impl Running {
                 error!("the admin address ended with a panic");
             }
         }
+        self.background.stop();
         if let Some(log) = &self.ending.access_log {
             log.close();
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::info;
@@ -106,6 +106,7 @@ impl Sources {
                 let services = services.clone();
                 // Connections of their own, which end with the question.
                 let clusters = Clusters::new(std::slice::from_ref(&upstream), 1, &Metrics::default())?;
+                clusters.look_after(&Handle::current());
                 tasks.spawn(async move {
                     (index, ask_until(&clusters, &upstream, &services, &reflect, wait).await)
                 });
@@ -155,12 +156,12 @@ async fn ask_until(
     loop {
         let told = fetch(cluster, services, reflect).await;
         tries += 1;
-        let is_over = tries >= upstream.endpoints.len() && end.is_some_and(|end| Instant::now() >= end);
+        let is_over = tries >= upstream.endpoints.count() && end.is_some_and(|end| Instant::now() >= end);
         match &told {
             Err(error) if error.may_pass() && !is_over => {}
             Ok(_) | Err(_) => return Some(told),
         }
-        if tries == upstream.endpoints.len() {
+        if tries == upstream.endpoints.count() {
             info!(upstream = upstream.name, "waiting for the upstream to tell by reflection what it serves");
         }
         sleep(pause).await;

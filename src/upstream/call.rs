@@ -116,9 +116,7 @@ impl Replies {
     /// The backend's status, or what kept it from giving one. Nothing comes after an error.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let polled = ready!(self.poll_next(cx));
-        if !matches!(polled, Some(Ok(_))) {
-            self.reply.close();
-        }
+        self.close_behind(polled.as_ref());
         Poll::Ready(polled)
     }
 
@@ -128,6 +126,16 @@ impl Replies {
     /// As there.
     pub async fn message(&mut self) -> Result<Option<Bytes>, Fault> {
         poll_fn(|cx| self.poll_message(cx)).await.transpose()
+    }
+
+    /// Nothing comes after an end or an error.
+    fn close_behind(&mut self, polled: Option<&Result<Bytes, Fault>>) {
+        if let Some(Err(fault)) = polled {
+            self.reply.refuse(fault);
+        }
+        if !matches!(polled, Some(Ok(_))) {
+            self.reply.close();
+        }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
@@ -201,9 +209,7 @@ impl Replies {
     /// As [`Replies::only`]. Nothing comes after an error.
     pub fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let polled = ready!(self.poll_next_part(cx));
-        if !matches!(polled, Some(Ok(_))) {
-            self.reply.close();
-        }
+        self.close_behind(polled.as_ref());
         Poll::Ready(polled)
     }
 

@@ -1,108 +1,45 @@
-//! A named set of endpoints, and the unary call to one of them.
+//! A named set of members, and how a call gets to one of them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::balance::{self, Balance, Turn};
 use super::call::{Replies, Reply, Sender};
-use super::connection::{Connection, Dial, Purpose, Reach, ServePipe, Target};
+use super::dial::{Purpose, ServePipe};
 use super::gate::Gate;
 use super::incoming::Incoming;
-use super::settings::{Endpoint, UpstreamSettings};
+use super::live::Live;
+use super::making::Making;
+use super::member::{Member, Outcome, Timed, Underway};
+use super::members::Members;
+use super::peer::{Line, Lines, Peer};
+use super::reach::Reach;
+use super::settings::{Discovery, UpstreamSettings};
 use super::status;
-use super::tls;
 use crate::fault::{Fault, Kind};
 use crate::problem::Problems;
 use crate::telemetry::Metrics;
 
-/// Every upstream of a process.
-pub struct Clusters {
-    all: Vec<Arc<Cluster>>,
-    /// Told when one of them is reached, or no longer.
-    reach_changed: watch::Receiver<()>,
-}
-
-impl Clusters {
-    /// One cluster for each upstream, with connections of their own for each of `workers` workers. Nothing is
-    /// connected yet.
-    ///
-    /// # Errors
-    /// TLS settings that can't be used.
-    pub fn new(settings: &[UpstreamSettings], workers: usize, metrics: &Metrics) -> Result<Self, Problems> {
-        let mut problems = Problems::new();
-        let mut all = Vec::with_capacity(settings.len());
-        let (changed, reach_changed) = watch::channel(());
-        for settings in settings {
-            match Cluster::new(settings, workers, changed.clone(), metrics) {
-                Ok(cluster) => all.push(Arc::new(cluster)),
-                Err(found) => problems.extend(found),
-            }
-        }
-        problems.into_result(Self { all, reach_changed }).map(|(clusters, _)| clusters)
-    }
-
-    /// Looks one up by name; at load only.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Arc<Cluster>> {
-        self.all.iter().find(|cluster| &*cluster.name == name)
-    }
-
-    /// The only one there is, if there is only one.
-    #[must_use]
-    pub fn only(&self) -> Option<&Arc<Cluster>> {
-        match self.all.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
-    }
-
-    /// Whether at least one connection of each cluster takes calls.
-    #[must_use]
-    pub fn all_reachable(&self) -> bool {
-        self.all.iter().all(|cluster| cluster.is_reachable())
-    }
-
-    /// Hears when a cluster is reached that was not, or the other way round.
-    #[must_use]
-    pub fn reach_changed(&self) -> watch::Receiver<()> {
-        self.reach_changed.clone()
-    }
-
-    /// Begins to connect, on the caller's runtime, the connections of this worker.
-    pub fn warm(&self, worker: usize) {
-        for cluster in &self.all {
-            // Those for streams connect when the first stream comes.
-            for connection in cluster.pool(worker).map_or(&[][..], |pool| &pool.unary.connections) {
-                connection.start();
-            }
-        }
-    }
-}
-
-/// One upstream: its endpoints and, for each worker, its connections to them.
+/// One upstream: its members and, for each worker, its connections to them.
 pub struct Cluster {
     name: Arc<str>,
     reach: Arc<Reach>,
     /// None where as many calls may be under way as come.
     gate: Option<Arc<Gate>>,
-    /// By worker. A connection lives on the runtime of its worker, so that a call never crosses threads.
-    pools: Vec<Pool>,
-}
-
-struct Pool {
-    unary: Turns,
-    streams: Turns,
-}
-
-/// Connections that take turns.
-struct Turns {
-    connections: Vec<Connection>,
-    next: AtomicUsize,
+    balance: Balance,
+    /// By worker.
+    turns: Box<[Turn]>,
+    members: ArcSwap<Members>,
+    /// What goes on beside the calls; it ends with the cluster.
+    tasks: OnceLock<JoinSet<()>>,
 }
 
 /// A call as it goes out.
@@ -118,37 +55,26 @@ pub struct Outgoing {
 }
 
 impl Cluster {
-    fn new(
+    /// # Errors
+    /// TLS settings that can't be used.
+    pub(super) fn new(
         settings: &UpstreamSettings,
         workers: usize,
         changed: watch::Sender<()>,
         metrics: &Metrics,
     ) -> Result<Self, Problems> {
-        let reach = Reach::new(changed);
         let name: Arc<str> = settings.name.as_str().into();
-        let config = settings.tls.as_ref().map(|tls| tls::client_config(&name, tls)).transpose()?;
-        let mut targets = Vec::with_capacity(settings.endpoints.len());
-        for endpoint in &settings.endpoints {
-            let dial = match (&settings.tls, &config) {
-                (Some(settings), Some(config)) => {
-                    Dial::Tls(tls::for_endpoint(&name, endpoint, settings, config)?)
-                }
-                _ => Dial::Tcp,
-            };
-            targets.push(Arc::new(Target {
-                upstream: Arc::clone(&name),
-                endpoint: endpoint.clone(),
-                dial,
-                connect_timeout: settings.connect_timeout,
-                reach: Arc::clone(&reach),
-            }));
-        }
+        let making = Making::new(&name, settings, Reach::new(changed), workers)?;
+        let peers = match &settings.endpoints {
+            Discovery::Listed(listed) => listed.iter().map(|listed| making.peer(listed)),
+        };
+        let peers = peers.collect::<Result<Vec<_>, _>>()?;
         let gate = settings.concurrency.map(|concurrency| {
             let label: Arc<str> = format!("upstream {name}").into();
             let stats = Arc::new(metrics.gate(&label));
             Arc::new(Gate::new(concurrency, label, stats))
         });
-        Ok(Self { gate, ..Self::to(name, reach, &targets, settings.connections.get(), workers) })
+        Ok(Self::of(name, making.reach(), peers, settings.balance, gate, workers))
     }
 
     /// A server within the process, called like any other one. Each worker has a pipe of its own to it.
@@ -156,33 +82,45 @@ impl Cluster {
     pub fn in_process(name: &str, workers: usize, serve: ServePipe) -> Self {
         let name: Arc<str> = name.into();
         let reach = Reach::new(watch::Sender::new(()));
-        let authority = Authority::from_static("localhost");
-        let target = Arc::new(Target {
-            upstream: Arc::clone(&name),
-            endpoint: Endpoint { host: authority.host().to_owned(), port: 0, authority },
-            dial: Dial::Pipe(serve),
-            connect_timeout: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
-            reach: Arc::clone(&reach),
-        });
-        Self::to(name, reach, &[target], 1, workers)
+        let peer = Making::pipe(&name, &reach, workers, serve);
+        Self::of(name, reach, vec![peer], Balance::default(), None, workers)
     }
 
-    fn to(
+    fn of(
         name: Arc<str>,
         reach: Arc<Reach>,
-        targets: &[Arc<Target>],
-        connections: usize,
+        peers: Vec<Arc<Peer>>,
+        balance: Balance,
+        gate: Option<Arc<Gate>>,
         workers: usize,
     ) -> Self {
-        let turns = |purpose| Turns {
-            // Neighbours in the list are different endpoints, so that taking turns spreads the calls.
-            connections: (0..connections)
-                .flat_map(|_| targets.iter().map(|target| Connection::new(Arc::clone(target), purpose)))
-                .collect(),
-            next: AtomicUsize::new(0),
-        };
-        let pool = || Pool { unary: turns(Purpose::Unary), streams: turns(Purpose::Streams) };
-        Self { pools: (0..workers.max(1)).map(|_| pool()).collect(), name, reach, gate: None }
+        Self {
+            members: ArcSwap::from_pointee(Members::new(peers)),
+            turns: (0..workers.max(1)).map(|_| Turn::default()).collect(),
+            balance,
+            gate,
+            tasks: OnceLock::new(),
+            name,
+            reach,
+        }
+    }
+
+    /// Starts what goes on beside the calls, where it isn't started.
+    pub(super) fn look_after(&self, background: &Handle) {
+        self.tasks.get_or_init(|| {
+            let _guard = background.enter();
+            JoinSet::new()
+        });
+    }
+
+    /// Begins to connect, on the caller's runtime, the connections of this worker for unary calls. Those for streams connect
+    /// when the first stream comes.
+    pub(super) fn warm(&self, worker: usize) {
+        for peer in &self.members.load().peers {
+            if let Some(lines) = peer.lines(worker, Purpose::Unary) {
+                lines.warm();
+            }
+        }
     }
 
     #[must_use]
@@ -194,10 +132,6 @@ impl Cluster {
     #[must_use]
     pub fn gate(&self) -> Option<&Arc<Gate>> {
         self.gate.as_ref()
-    }
-
-    fn pool(&self, worker: usize) -> Option<&Pool> {
-        self.pools.get(worker).or(self.pools.first())
     }
 
     /// Whether at least one of its connections takes calls.
@@ -252,40 +186,78 @@ impl Cluster {
         worker: usize,
         call: Outgoing,
     ) -> Result<(Sender, Incoming), Fault> {
-        let pool = self.pool(worker).ok_or_else(no_endpoint)?;
-        let turns = match purpose {
-            Purpose::Unary => &pool.unary,
-            Purpose::Streams => &pool.streams,
+        let now = Instant::now();
+        let timed = match purpose {
+            Purpose::Unary => Timed::ToEnd,
+            Purpose::Streams => Timed::ToHead,
         };
-        open(turns.choose()?, call).await
+        loop {
+            let chosen = self.choose(worker, purpose, now)?;
+            let mut underway = Underway::begin(chosen.member, timed, now, call.deadline);
+            let (mut send, live) = match chosen.line {
+                Line::Ready(live) => match live.handle().await {
+                    Some(send) => (send, live),
+                    // It counts as connecting from now on, so each is found to be of no use only once.
+                    None => continue,
+                },
+                Line::Connecting(connection) | Line::Down(connection) => match connection.acquire().await {
+                    Ok(acquired) => acquired,
+                    Err(fault) => {
+                        underway.ended(Outcome::Unreachable);
+                        return Err(fault);
+                    }
+                },
+            };
+            let request = request(&live, call.path, call.headers)?;
+            return match send.send_request(request, false) {
+                Ok((response, body)) => {
+                    Ok((Sender::new(body), Incoming::new(response, live, call.deadline, underway)))
+                }
+                Err(error) => {
+                    underway.ended(status::outcome(&error));
+                    Err(status::from_h2(&error))
+                }
+            };
+        }
+    }
+
+    /// The member that a call goes to, and how: one that is connected, or else one that may soon be, or else one that
+    /// says why it is not.
+    fn choose(&self, worker: usize, purpose: Purpose, now: Instant) -> Result<Chosen, Fault> {
+        let set = self.members.load();
+        // Where there is no choice, none is made.
+        if let [peer] = &*set.peers {
+            return Chosen::of(peer, worker, purpose).ok_or_else(no_endpoint);
+        }
+        let turn = self.turns.get(worker).or(self.turns.first()).ok_or_else(no_endpoint)?;
+        let choose = |usable: &dyn Fn(Line) -> bool| {
+            let usable = |index: usize| {
+                set.peers.get(index).is_some_and(|peer| {
+                    peer.member.standing.takes_calls()
+                        && peer.lines(worker, purpose).and_then(Lines::best).is_some_and(usable)
+                })
+            };
+            balance::choose(self.balance, &set.members, &set.urn, turn, now, usable)
+        };
+        let index = choose(&|line| matches!(line, Line::Ready(_)))
+            .or_else(|| choose(&|line| matches!(line, Line::Connecting(_))))
+            .or_else(|| choose(&|_| true));
+        let peer = index.and_then(|index| set.peers.get(index)).ok_or_else(no_endpoint)?;
+        Chosen::of(peer, worker, purpose).ok_or_else(no_endpoint)
     }
 }
 
-impl Turns {
-    /// The next connection that is up; where none is, the next in turn says why. One that is not up and whose turn it
-    /// is connects from now on, so that each takes its part before long.
-    fn choose(&self) -> Result<&Connection, Fault> {
-        if let [only] = self.connections.as_slice() {
-            return Ok(only);
-        }
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let count = self.connections.len();
-        let in_turn = |step: usize| self.connections.get(start.wrapping_add(step) % count.max(1));
-        let first = in_turn(0).ok_or_else(no_endpoint)?;
-        if first.is_ready() {
-            return Ok(first);
-        }
-        first.start();
-        let ready = (1..count).filter_map(in_turn).find(|connection| connection.is_ready());
-        Ok(ready.unwrap_or(first))
-    }
+/// Whom a call goes to.
+struct Chosen {
+    member: Arc<Member>,
+    line: Line,
 }
 
-async fn open(connection: &Connection, call: Outgoing) -> Result<(Sender, Incoming), Fault> {
-    let (mut send, live) = connection.acquire().await?;
-    let request = request(connection, call.path, call.headers)?;
-    let (response, body) = send.send_request(request, false).map_err(|error| status::from_h2(&error))?;
-    Ok((Sender::new(body), Incoming::new(response, live, call.deadline)))
+impl Chosen {
+    fn of(peer: &Peer, worker: usize, purpose: Purpose) -> Option<Self> {
+        let line = peer.lines(worker, purpose)?.best()?;
+        Some(Self { member: Arc::clone(&peer.member), line })
+    }
 }
 
 fn no_endpoint() -> Fault {
@@ -293,10 +265,10 @@ fn no_endpoint() -> Fault {
 }
 
 /// The head of a call over this connection. Its parts were checked at load.
-fn request(connection: &Connection, path: PathAndQuery, headers: HeaderMap) -> Result<Request<()>, Fault> {
+fn request(live: &Live, path: PathAndQuery, headers: HeaderMap) -> Result<Request<()>, Fault> {
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(if connection.is_tls() { Scheme::HTTPS } else { Scheme::HTTP });
-    uri.authority = Some(connection.endpoint().authority.clone());
+    uri.scheme = Some(if live.is_tls() { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.authority = Some(live.authority().clone());
     uri.path_and_query = Some(path);
     let uri = Uri::from_parts(uri).map_err(|error| {
         Fault::new(Kind::Bug, "BAD_UPSTREAM_URI", "the call can't be addressed").because(error)
@@ -312,57 +284,31 @@ fn request(connection: &Connection, path: PathAndQuery, headers: HeaderMap) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::upstream::{Address, Clusters, Endpoint, Listed};
 
-    fn settings(endpoints: &[&str]) -> UpstreamSettings {
-        UpstreamSettings {
-            name: "u".into(),
-            endpoints: endpoints
-                .iter()
-                .map(|endpoint| {
-                    let authority: http::uri::Authority = endpoint.parse().unwrap();
-                    super::super::Endpoint {
-                        host: authority.host().to_owned(),
-                        port: authority.port_u16().unwrap(),
-                        authority,
-                    }
-                })
-                .collect(),
-            tls: None,
-            connect_timeout: Duration::from_secs(1),
-            connections: std::num::NonZeroUsize::MIN,
-            concurrency: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn taking_turns_reaches_every_endpoint() {
-        let clusters = Clusters::new(
-            &[settings(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])],
-            2,
-            &Metrics::default(),
-        )
-        .unwrap();
-        let cluster = clusters.only().unwrap();
-        let mut ports: Vec<u16> =
-            (0..6).map(|_| cluster.pools[1].unary.choose().unwrap().endpoint().port).collect();
-        ports.sort_unstable();
-        assert_eq!(ports, [1, 1, 2, 2, 3, 3]);
-        assert!(!clusters.all_reachable());
+    fn settings(endpoint: &str) -> UpstreamSettings {
+        let authority: http::uri::Authority = endpoint.parse().unwrap();
+        let address = Address::Host(authority.host().to_owned(), authority.port_u16().unwrap());
+        let endpoint = Endpoint { authority, address };
+        let listed = Listed { endpoint, weight: std::num::NonZeroU32::MIN };
+        UpstreamSettings::new("u", Discovery::Listed(vec![listed]), None)
     }
 
     #[tokio::test]
     async fn nobody_listening_is_unavailable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let clusters =
-            Clusters::new(&[settings(&[&format!("127.0.0.1:{port}")])], 1, &Metrics::default()).unwrap();
+            Clusters::new(&[settings(&format!("127.0.0.1:{port}"))], 1, &Metrics::default()).unwrap();
         let call = Outgoing {
             path: PathAndQuery::from_static("/a.B/C"),
             headers: HeaderMap::new(),
             max_reply: 1,
             deadline: None,
         };
-        let fault = clusters.only().unwrap().unary(0, call, Bytes::new(), 1).await.err().unwrap();
+        let cluster = clusters.only().unwrap();
+        let fault = cluster.unary(0, call, Bytes::new(), 1).await.err().unwrap();
         assert_eq!(fault.code(), crate::fault::Code::Unavailable);
+        assert_eq!(cluster.members.load().members[0].load.under_way(), 0);
+        assert!(!clusters.all_reachable());
     }
 }

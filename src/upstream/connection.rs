@@ -1,165 +1,62 @@
-//! One HTTP/2 connection to one endpoint, kept up by a task of its own.
+//! The place of one HTTP/2 connection to one endpoint, kept up by a task of its own.
 //!
 //! The task connects when it is first needed, and from then on replaces a connection the moment it is lost; between
-//! failed attempts it waits a little longer each time. Calls only ever look at the state that it publishes, so a dead
+//! failed attempts it waits a little longer each time. A connection that is to make room, for its age or for a new
+//! certificate, takes calls until the next one does. Calls only ever look at the state that the task publishes, so a dead
 //! backend costs them nothing but an answer.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, DuplexStream};
-use tokio::net::TcpStream;
+use rustls::ClientConfig;
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use super::gather::Gather;
-use super::settings::Endpoint;
-use super::tls::Tls;
+use super::dial::{Dial, Over, Purpose, Target};
+use super::live::Live;
+use super::reach::Counted;
+use super::settings::Keepalive;
 use crate::fault::{Fault, Kind};
-
-/// What all streams of a connection may have under way towards us: as much as HTTP/2 allows, so that a call whose client
-/// reads slowly never takes the window of another one. What one stream may have is its [`Purpose`]'s to say.
-const CONNECTION_WINDOW: u32 = i32::MAX as u32;
-const MAX_FRAME: u32 = 1 << 20;
-/// What is read from a socket at once. h2 asks for 8 KiB, which is a system call for every few messages of a stream;
-/// for a large frame it asks for all of it, and then nothing is copied.
-const READ_AHEAD: usize = 64 << 10;
-/// Details of a status travel in headers; the default of 16 KiB is soon full.
-const MAX_HEADER_LIST: u32 = 256 << 10;
-/// How many calls that we gave up are remembered, so that their late frames are known for what they are.
-const REMEMBERED_RESETS: usize = 4096;
-
-/// How many calls of a connection may be reset within a second. Servers count resets as an attack: hyper's close the
-/// connection at 20 of them that the application has not seen yet.
-const RESETS_PER_SECOND: u64 = 10;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that lives less than this counts as a failed attempt.
 const SHORT_LIFE: Duration = Duration::from_millis(250);
-
-/// How to reach an endpoint.
-pub(super) struct Target {
-    pub upstream: Arc<str>,
-    pub endpoint: Endpoint,
-    pub dial: Dial,
-    pub connect_timeout: Duration,
-    pub reach: Arc<Reach>,
-}
-
-/// What leads to an endpoint.
-pub(super) enum Dial {
-    Tcp,
-    Tls(Tls),
-    /// A pipe within the process.
-    Pipe(ServePipe),
-}
-
-/// Serves HTTP/2 at the other end of a pipe, by a task on the caller's runtime.
-pub type ServePipe = Arc<dyn Fn(DuplexStream) + Send + Sync>;
-
-/// How much of a pipe may be under way in each direction.
-const PIPE: usize = 64 << 10;
-
-/// How many connections of a cluster take calls now.
-pub(super) struct Reach {
-    ready: AtomicUsize,
-    /// Told when the first one is there, and when the last one is gone; of all clusters together.
-    changed: watch::Sender<()>,
-}
-
-impl Reach {
-    pub(super) fn new(changed: watch::Sender<()>) -> Arc<Self> {
-        Arc::new(Self { ready: AtomicUsize::new(0), changed })
-    }
-
-    pub(super) fn is_reached(&self) -> bool {
-        self.ready.load(Ordering::SeqCst) > 0
-    }
-
-    /// One more, until what is returned is dropped.
-    fn count(self: &Arc<Self>) -> Counted {
-        if self.ready.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.changed.send_replace(());
-        }
-        Counted(Arc::clone(self))
-    }
-}
-
-struct Counted(Arc<Reach>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if self.0.ready.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.changed.send_replace(());
-        }
-    }
-}
-
-/// What kind of calls a connection carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Messages of limited size, which are always read at once: never throttled.
-    Unary,
-    /// Streams are read as their clients read, and what waits for them is held in memory.
-    Streams,
-}
-
-impl Purpose {
-    const fn window(self) -> u32 {
-        match self {
-            Self::Unary => 4 << 20,
-            Self::Streams => 256 << 10,
-        }
-    }
-}
+/// How often a connection that was opened for many calls is looked at. One without calls at two looks is closed.
+const LOOK: Duration = Duration::from_secs(30);
+/// Servers that complain about pings get them less often, but not never.
+const RAREST_PING: Duration = Duration::from_secs(3600);
 
 /// The state of a connection, as calls see it.
 #[derive(Clone)]
-pub(super) enum Link {
+enum Link {
     /// An attempt is under way.
     Connecting,
     Ready(Arc<Live>),
     /// The last attempt failed; the next one comes by itself.
     Down(Arc<str>),
+    /// There were no calls for it.
+    Asleep,
 }
 
-/// A connection that takes calls.
-pub(super) struct Live {
-    send: SendRequest<Bytes>,
-    /// Told when a call finds out that it takes no more.
-    retired: Notify,
-    born: Instant,
-    /// The second that the count is of, and the count below it: calls reset within that second.
-    resets: AtomicU64,
-}
-
-impl Live {
-    fn new(send: SendRequest<Bytes>) -> Self {
-        Self { send, retired: Notify::new(), born: Instant::now(), resets: AtomicU64::new(0) }
-    }
-
-    /// Takes one of the resets that are allowed in this second, if one is left.
-    pub(super) fn may_reset(&self) -> bool {
-        let second = self.born.elapsed().as_secs() << 32;
-        let take = |resets: u64| {
-            let of_this_second = if resets & !u64::from(u32::MAX) == second { resets } else { second };
-            let count = of_this_second & u64::from(u32::MAX);
-            (count < RESETS_PER_SECOND).then_some(of_this_second + 1)
-        };
-        self.resets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
+/// Where a connection stands.
+pub(super) enum State {
+    Ready(Arc<Live>),
+    Connecting,
+    Down,
+    Asleep,
 }
 
 /// The place of one connection.
 pub(super) struct Connection {
     target: Arc<Target>,
     purpose: Purpose,
+    /// Told to connect; for one that is there only while many calls come.
+    wanted: Option<Arc<Notify>>,
     link: OnceLock<(watch::Receiver<Link>, AbortOnDrop)>,
 }
 
@@ -172,56 +69,75 @@ impl Drop for AbortOnDrop {
 }
 
 impl Connection {
-    pub(super) fn new(target: Arc<Target>, purpose: Purpose) -> Self {
-        Self { target, purpose, link: OnceLock::new() }
+    /// One that is kept up from when it is first needed.
+    pub(super) fn kept(target: Arc<Target>, purpose: Purpose) -> Self {
+        Self { target, purpose, wanted: None, link: OnceLock::new() }
     }
 
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.target.endpoint
+    /// One that is there only while many calls come.
+    pub(super) fn on_demand(target: Arc<Target>, purpose: Purpose) -> Self {
+        Self { target, purpose, wanted: Some(Arc::default()), link: OnceLock::new() }
     }
 
-    pub(super) fn is_tls(&self) -> bool {
-        matches!(self.target.dial, Dial::Tls(_))
+    /// Starts the task that keeps the connection up, on the runtime of the caller, or wakes it.
+    pub(super) fn start(&self) {
+        let link = self.link();
+        if let Some(wanted) = &self.wanted
+            && matches!(*link.borrow(), Link::Asleep)
+        {
+            wanted.notify_one();
+        }
     }
 
-    /// Starts the task that keeps the connection up, on the runtime of the caller.
-    pub(super) fn start(&self) -> &watch::Receiver<Link> {
+    fn link(&self) -> &watch::Receiver<Link> {
         &self
             .link
             .get_or_init(|| {
                 let (publish, link) = watch::channel(Link::Connecting);
-                let task = tokio::spawn(keep_up(Arc::clone(&self.target), self.purpose, publish));
-                (link, AbortOnDrop(task.abort_handle()))
+                let place = Place::new(Arc::clone(&self.target), self.purpose, self.wanted.clone(), publish);
+                (link, AbortOnDrop(tokio::spawn(place.keep_up()).abort_handle()))
             })
             .0
     }
 
-    /// Whether a call would be sent now, without waiting.
-    pub(super) fn is_ready(&self) -> bool {
-        self.link.get().is_some_and(|(link, _)| matches!(*link.borrow(), Link::Ready(_)))
+    /// Where it stands. Unless it is on demand, it is kept up from the first time on that anyone asks.
+    pub(super) fn state(&self) -> State {
+        if self.wanted.is_some() && self.link.get().is_none() {
+            return State::Asleep;
+        }
+        match &*self.link().borrow() {
+            Link::Ready(live) if live.is_retired() => State::Connecting,
+            Link::Ready(live) => State::Ready(Arc::clone(live)),
+            Link::Connecting => State::Connecting,
+            Link::Down(_) => State::Down,
+            Link::Asleep => State::Asleep,
+        }
     }
 
-    /// A handle that takes a call. Waits for an attempt that is under way, but not for a further one.
+    /// A connection that takes calls, with a handle for one. Waits for an attempt that is under way, but not for a further
+    /// one.
     ///
     /// # Errors
     /// No connection.
     pub(super) async fn acquire(&self) -> Result<(SendRequest<Bytes>, Arc<Live>), Fault> {
-        let link = self.start();
+        let link = self.link();
         let mut current = link.borrow().clone();
         let mut waiter = None;
         loop {
             match current {
-                Link::Ready(live) => match live.send.clone().ready().await {
-                    Ok(send) => return Ok((send, live)),
-                    // Nothing was sent yet, so waiting for the connection that replaces it is always safe.
-                    Err(_) => live.retired.notify_one(),
-                },
+                // Nothing was sent yet, so waiting for the connection that replaces it is always safe.
+                Link::Ready(live) => {
+                    if let Some(send) = live.handle().await {
+                        return Ok((send, live));
+                    }
+                }
                 Link::Down(why) => return Err(unreachable(&why)),
                 Link::Connecting => {}
+                Link::Asleep => self.start(),
             }
             let waiter = waiter.get_or_insert_with(|| link.clone());
             if waiter.changed().await.is_err() {
-                return Err(unreachable("the upstream was removed"));
+                return Err(unreachable("the endpoint was removed"));
             }
             current = waiter.borrow_and_update().clone();
         }
@@ -233,94 +149,225 @@ fn unreachable(why: &str) -> Fault {
         .because(why.to_owned())
 }
 
-/// Connects, and connects again, until the connection's place is dropped.
-async fn keep_up(target: Arc<Target>, purpose: Purpose, publish: watch::Sender<Link>) {
-    let (upstream, endpoint) = (&*target.upstream, target.endpoint.authority.as_str());
-    let mut pause = FIRST_PAUSE;
-    // An outage is told once, at its beginning, and its end once.
-    let mut down = false;
-    loop {
-        match timeout(target.connect_timeout, connect(&target, purpose)).await {
-            Ok(Ok((send, driver))) => {
-                if std::mem::take(&mut down) {
-                    info!(upstream, endpoint, "connected again");
-                } else {
-                    debug!(upstream, endpoint, "connected");
+/// What keeps a connection up.
+struct Place {
+    target: Arc<Target>,
+    purpose: Purpose,
+    wanted: Option<Arc<Notify>>,
+    publish: watch::Sender<Link>,
+    /// As it was set, or less often where the backend has complained.
+    keepalive: Option<Keepalive>,
+    /// Told when other certificates are shown or trusted.
+    renewed: Option<watch::Receiver<Arc<ClientConfig>>>,
+    /// What is waited before the next attempt.
+    pause: Duration,
+    /// An outage is told once, at its beginning, and its end once.
+    is_down: bool,
+}
+
+/// A connection that its place holds.
+struct Serving {
+    live: Arc<Live>,
+    driver: JoinHandle<Over>,
+    _counted: Counted,
+}
+
+/// Why a connection serves no longer.
+enum End {
+    Lost(Over),
+    /// It serves until the next one does.
+    Replace,
+    Idle,
+}
+
+impl Place {
+    fn new(
+        target: Arc<Target>,
+        purpose: Purpose,
+        wanted: Option<Arc<Notify>>,
+        publish: watch::Sender<Link>,
+    ) -> Self {
+        let keepalive = target.upkeep.keepalive;
+        let renewed = match &target.dial {
+            Dial::Tls { config, .. } => Some(config.clone()),
+            Dial::Plain | Dial::Pipe(_) => None,
+        };
+        Self { target, purpose, wanted, publish, keepalive, renewed, pause: FIRST_PAUSE, is_down: false }
+    }
+
+    /// Connects, and connects again, until the connection's place is dropped.
+    async fn keep_up(mut self) {
+        let mut old = None;
+        loop {
+            let mut serving = self.establish(old.take()).await;
+            self.publish.send_replace(Link::Ready(Arc::clone(&serving.live)));
+            let end = self.serve(&mut serving).await;
+            let upkeep = &self.target.upkeep;
+            let (upstream, endpoint) = (&*upkeep.upstream, &self.target.endpoint.address);
+            match end {
+                End::Replace => {
+                    debug!(upstream, %endpoint, "a connection makes room for a new one");
+                    old = Some(serving);
                 }
-                let live = Arc::new(Live::new(send));
-                let counted = target.reach.count();
-                publish.send_replace(Link::Ready(Arc::clone(&live)));
-                let mut driver = tokio::spawn(driver);
-                tokio::select! {
-                    _ = &mut driver => {}
-                    // Calls that are still on it go on to their end.
-                    () = live.retired.notified() => {}
+                End::Idle => {
+                    debug!(upstream, %endpoint, "a connection without calls is closed");
+                    self.publish.send_replace(Link::Asleep);
+                    drop(serving);
+                    if let Some(wanted) = &self.wanted {
+                        wanted.notified().await;
+                    }
+                    self.publish.send_replace(Link::Connecting);
                 }
-                drop(counted);
-                info!(upstream, endpoint, "connection lost or closed by the backend");
-                publish.send_replace(Link::Connecting);
-                if live.born.elapsed() >= SHORT_LIFE {
-                    pause = FIRST_PAUSE;
-                    continue;
+                End::Lost(over) => {
+                    match over {
+                        Over::Closed => {
+                            info!(upstream, %endpoint, "connection lost or closed by the backend");
+                        }
+                        Over::Silent => {
+                            warn!(upstream, %endpoint, "a backend did not answer a ping; its connection is given up");
+                        }
+                        Over::TooManyPings => self.ping_less(),
+                    }
+                    self.publish.send_replace(Link::Connecting);
+                    if serving.live.born().elapsed() >= SHORT_LIFE {
+                        self.pause = FIRST_PAUSE;
+                    } else {
+                        self.rest().await;
+                    }
                 }
             }
-            Ok(Err(error)) => fail(&target, &publish, &mut down, error.to_string()),
-            Err(_) => fail(&target, &publish, &mut down, "connecting took too long".to_owned()),
         }
-        sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
 
-fn fail(target: &Target, publish: &watch::Sender<Link>, down: &mut bool, error: String) {
-    let (upstream, endpoint) = (&*target.upstream, target.endpoint.authority.as_str());
-    if !std::mem::replace(down, true) {
-        warn!(upstream, endpoint, error, "can't connect to a backend; trying again until it works");
+    /// Waits between attempts.
+    async fn rest(&mut self) {
+        sleep(self.pause.mul_f64(0.5 + fastrand::f64())).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
-    publish.send_replace(Link::Down(error.into()));
-}
 
-type Driver = std::pin::Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>;
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
-
-async fn connect(target: &Target, purpose: Purpose) -> Result<(SendRequest<Bytes>, Driver), AnyError> {
-    match &target.dial {
-        Dial::Tcp => handshake(dial(&target.endpoint, purpose).await?, purpose).await,
-        Dial::Pipe(serve) => {
-            let (near, far) = tokio::io::duplex(PIPE);
-            serve(far);
-            handshake(near, purpose).await
-        }
-        Dial::Tls(tls) => {
-            let stream =
-                tls.connector.connect(tls.name.clone(), dial(&target.endpoint, purpose).await?).await?;
-            if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-                return Err("the backend does not offer HTTP/2 (ALPN h2)".into());
+    /// Connects, however many attempts it takes. What is `old` serves meanwhile, for as long as it can.
+    async fn establish(&mut self, mut old: Option<Serving>) -> Serving {
+        let mut is_first = true;
+        loop {
+            let attempt = async {
+                if !std::mem::take(&mut is_first) {
+                    self.rest().await;
+                }
+                // A certificate that comes from now on is the next connection's.
+                if let Some(renewed) = &mut self.renewed {
+                    renewed.mark_unchanged();
+                }
+                let connect = self.target.connect(self.purpose, self.keepalive);
+                timeout(self.target.upkeep.connect_timeout, connect).await
+            };
+            let attempt = match &mut old {
+                None => attempt.await,
+                Some(serving) => tokio::select! {
+                    attempt = attempt => attempt,
+                    _ = serving.over() => {
+                        old = None;
+                        self.publish.send_replace(Link::Connecting);
+                        continue;
+                    }
+                },
+            };
+            let upkeep = &self.target.upkeep;
+            let (upstream, endpoint) = (&*upkeep.upstream, &self.target.endpoint.address);
+            let error = match attempt {
+                Ok(Ok(dialled)) => {
+                    if std::mem::take(&mut self.is_down) {
+                        info!(upstream, %endpoint, "connected again");
+                    } else {
+                        debug!(upstream, %endpoint, "connected");
+                    }
+                    let live = Live::new(dialled.send, Arc::clone(&self.target), dialled.pulse);
+                    return Serving {
+                        live: Arc::new(live),
+                        driver: tokio::spawn(dialled.driver),
+                        _counted: upkeep.reach.count(),
+                    };
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "connecting took too long".to_owned(),
+            };
+            if !std::mem::replace(&mut self.is_down, true) {
+                warn!(upstream, %endpoint, error, "can't connect to a backend; trying again until it works");
             }
-            handshake(stream, purpose).await
+            if old.is_none() {
+                self.publish.send_replace(Link::Down(error.into()));
+            }
+        }
+    }
+
+    /// Waits until the connection serves no longer.
+    async fn serve(&mut self, serving: &mut Serving) -> End {
+        // Not all at once that were opened at once.
+        let age = self.target.upkeep.max_age.map(|age| age.mul_f64(0.9 + 0.2 * fastrand::f64()));
+        let aged = until(age.and_then(|age| serving.live.born().checked_add(age)));
+        let live = Arc::clone(&serving.live);
+        let idle = async {
+            if self.wanted.is_none() {
+                std::future::pending::<()>().await;
+            }
+            let mut was_idle = false;
+            loop {
+                sleep(LOOK).await;
+                let is_idle = live.streams() == 0;
+                if was_idle && is_idle {
+                    return;
+                }
+                was_idle = is_idle;
+            }
+        };
+        let renewed = async {
+            if let Some(renewed) = &mut self.renewed
+                && renewed.changed().await.is_ok()
+            {
+                return;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            over = serving.over() => End::Lost(over),
+            () = aged => End::Replace,
+            () = renewed => End::Replace,
+            () = idle => End::Idle,
+        }
+    }
+
+    fn ping_less(&mut self) {
+        let (upstream, endpoint) = (&*self.target.upkeep.upstream, &self.target.endpoint.address);
+        let Some(keepalive) = &mut self.keepalive else {
+            info!(upstream, %endpoint, "a backend closed a connection on which it had too much to do");
+            return;
+        };
+        keepalive.every = (keepalive.every * 2).min(RAREST_PING);
+        let every_s = keepalive.every.as_secs();
+        warn!(upstream, %endpoint, every_s, "a backend complains about pings; it gets them less often");
+    }
+}
+
+impl Serving {
+    /// Waits until it takes no more calls. Those that are still on it go on to their end, if it wasn't lost.
+    async fn over(&mut self) -> Over {
+        tokio::select! {
+            biased;
+            over = &mut self.driver => return over.unwrap_or(Over::Closed),
+            () = self.live.retired() => {}
+        }
+        // Where a call found out that it is over, its driver may be about to say why.
+        tokio::task::yield_now().await;
+        if self.driver.is_finished() {
+            (&mut self.driver).await.unwrap_or(Over::Closed)
+        } else {
+            Over::Closed
         }
     }
 }
 
-async fn dial(endpoint: &Endpoint, purpose: Purpose) -> std::io::Result<Gather> {
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
-    stream.set_nodelay(true)?;
-    Ok(Gather::new(stream, purpose == Purpose::Streams))
-}
-
-async fn handshake<T>(stream: T, purpose: Purpose) -> Result<(SendRequest<Bytes>, Driver), AnyError>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (send, connection) = h2::client::Builder::new()
-        .initial_window_size(purpose.window())
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_FRAME)
-        .max_header_list_size(MAX_HEADER_LIST)
-        .max_concurrent_reset_streams(REMEMBERED_RESETS)
-        .reset_stream_duration(Duration::from_secs(5))
-        .enable_push(false)
-        .handshake(BufReader::with_capacity(READ_AHEAD, stream))
-        .await?;
-    Ok((send, Box::pin(connection)))
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
 }

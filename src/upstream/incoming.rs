@@ -13,17 +13,21 @@ use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::connection::Live;
+use super::live::{Live, Stream};
+use super::member::{Outcome, Underway};
 use super::status::{self, Ending};
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 
 /// A reply in its parts: head, data as it comes, trailers. Dropping it before its end abandons the call.
 pub struct Incoming {
     state: State,
     /// Whether the head had the status of success already, as in a reply without trailers.
     early: bool,
-    live: Arc<Live>,
+    /// Its part of the connection. None once that is left to what comes behind it.
+    stream: Option<Stream>,
     deadline: Option<Instant>,
+    /// Told how the call ends.
+    underway: Underway,
 }
 
 enum State {
@@ -33,8 +37,14 @@ enum State {
 }
 
 impl Incoming {
-    pub(super) fn new(response: ResponseFuture, live: Arc<Live>, deadline: Option<Instant>) -> Self {
-        Self { state: State::Head(response), early: false, live, deadline }
+    pub(super) fn new(
+        response: ResponseFuture,
+        live: Arc<Live>,
+        deadline: Option<Instant>,
+        underway: Underway,
+    ) -> Self {
+        let stream = Some(Stream::new(live));
+        Self { state: State::Head(response), early: false, stream, deadline, underway }
     }
 
     /// Waits for the initial metadata.
@@ -47,7 +57,7 @@ impl Incoming {
             Ok(response) => response,
             Err(error) => {
                 self.state = State::Over;
-                return Err(status::from_h2(&error));
+                return Err(self.failed(&error));
             }
         };
         let (head, stream) = response.into_parts();
@@ -56,16 +66,22 @@ impl Incoming {
         let ended = stream.is_end_stream();
         match status::ending(&head.headers) {
             // A trailers-only reply has its status among the headers, whatever else they say.
-            Ending::Failed(fault) => return Err(fault.with_headers(head.headers)),
+            Ending::Failed(fault) => {
+                self.underway.ended(Outcome::Status(fault.code()));
+                return Err(fault.with_headers(head.headers));
+            }
             Ending::Ok => self.early = true,
             Ending::Unsaid => {}
         }
         if let Some(fault) = status::foreign(head.status, &head.headers) {
+            self.underway.ended(Outcome::NotGrpc);
             return Err(fault);
         }
         if ended && !self.early {
+            self.underway.ended(Outcome::NotGrpc);
             return Err(status::unsaid());
         }
+        self.underway.answered();
         self.state = State::Data(stream);
         Ok(head.headers)
     }
@@ -83,7 +99,7 @@ impl Incoming {
                 let _ = stream.flow_control().release_capacity(data.len());
                 Some(Ok(data))
             }
-            Some(Err(error)) => Some(Err(status::from_h2(&error))),
+            Some(Err(error)) => Some(Err(self.failed(&error))),
             None => None,
         })
     }
@@ -94,20 +110,28 @@ impl Incoming {
     /// As [`Incoming::poll_data`].
     pub fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<HeaderMap>, Fault>> {
         let State::Data(stream) = &mut self.state else { return Poll::Ready(Ok(None)) };
-        stream.poll_trailers(cx).map_err(|error| status::from_h2(&error))
+        stream.poll_trailers(cx).map_err(|error| self.failed(&error))
     }
 
     /// How the call ended, by what its trailers say.
     ///
     /// # Errors
     /// The backend's status, or that there is none.
-    pub fn ending(&self, trailers: Option<&HeaderMap>) -> Result<(), Fault> {
-        match trailers.map(status::ending) {
-            Some(Ending::Ok) => Ok(()),
-            Some(Ending::Failed(fault)) => Err(fault),
-            None if self.early => Ok(()),
-            Some(Ending::Unsaid) | None => Err(status::unsaid()),
-        }
+    pub fn ending(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Fault> {
+        let (outcome, ending) = match trailers.map(status::ending) {
+            Some(Ending::Ok) => (Outcome::Ok, Ok(())),
+            Some(Ending::Failed(fault)) => (Outcome::Status(fault.code()), Err(fault)),
+            None if self.early => (Outcome::Ok, Ok(())),
+            Some(Ending::Unsaid) | None => (Outcome::NotGrpc, Err(status::unsaid())),
+        };
+        self.underway.ended(outcome);
+        ending
+    }
+
+    /// Takes note of an error below gRPC, and gives what it means.
+    fn failed(&mut self, error: &h2::Error) -> Fault {
+        self.underway.ended(status::outcome(error));
+        status::from_h2(error)
     }
 
     /// Whether the head said already that the call is well, so that no trailers follow.
@@ -126,14 +150,25 @@ impl Incoming {
     pub fn close(&mut self) {
         self.state = State::Over;
     }
+
+    /// What came breaks the rules of gRPC, or goes beyond what is taken, as the caller found out.
+    pub fn refuse(&mut self, fault: &Fault) {
+        if fault.kind() == Kind::BadReply {
+            self.underway.ended(Outcome::NotGrpc);
+        }
+    }
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Over);
+        let Some(stream) = self.stream.take() else { return };
         // A call whose time is over was seen by its backend long ago, and nothing more comes of it.
         let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if matches!(state, State::Over) || is_late || self.live.may_reset() {
+        if is_late && !matches!(state, State::Over) {
+            stream.live().suspect(self.underway.began());
+        }
+        if matches!(state, State::Over) || is_late || stream.live().may_reset() {
             // Dropping a stream that isn't over resets it.
             return;
         }
@@ -141,7 +176,7 @@ impl Drop for Incoming {
         // other call on it. What is over the allowance is read and thrown away, until it ends, may be reset, or its
         // deadline passes.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(discard(state, Arc::clone(&self.live), self.deadline));
+            runtime.spawn(discard(state, stream, self.deadline));
         }
     }
 }
@@ -149,7 +184,7 @@ impl Drop for Incoming {
 /// How often a call that is being thrown away looks whether it may be reset.
 const LOOK: Duration = Duration::from_millis(250);
 
-async fn discard(mut state: State, live: Arc<Live>, deadline: Option<Instant>) {
+async fn discard(mut state: State, stream: Stream, deadline: Option<Instant>) {
     let end = async {
         match deadline {
             Some(deadline) => sleep_until(deadline).await,
@@ -162,7 +197,7 @@ async fn discard(mut state: State, live: Arc<Live>, deadline: Option<Instant>) {
         let look = tokio::time::sleep(LOOK.mul_f64(0.5 + fastrand::f64()));
         tokio::select! {
             () = poll_fn(|cx| poll_discard(&mut state, cx)) => return,
-            () = look => if live.may_reset() { return },
+            () = look => if stream.live().may_reset() { return },
             () = &mut end => return,
         }
     }

@@ -4,22 +4,36 @@
 //! metadata, or a [`crate::fault::Fault`] that carries the backend's own status or the code that gRPC's tables give for
 //! what went wrong underneath.
 
+mod balance;
 mod call;
 mod cluster;
+mod clusters;
 mod connection;
+mod dial;
 mod frame;
 mod gate;
 mod gather;
 mod incoming;
+mod keepalive;
+mod live;
+mod load;
 mod low_water;
+mod making;
+mod member;
+mod members;
+mod peer;
+mod reach;
 mod settings;
+mod standing;
 mod status;
 mod tls;
 
+pub use balance::Balance;
 pub use call::{Closed, LargeReply, Replies, Reply, Sender, UnaryReply};
-pub use cluster::{Cluster, Clusters, Outgoing};
-pub use connection::ServePipe;
+pub use cluster::{Cluster, Outgoing};
+pub use clusters::Clusters;
+pub use dial::ServePipe;
 pub use frame::{BadFrame, Deframer, FRAME_HEAD, FrameWalk, broken, finish_frame, start_frame};
 pub use gate::{Entry, Gate, GateSettings, Place, Queued};
 pub use incoming::Incoming;
-pub use settings::{Endpoint, Roots, TlsSettings, UpstreamSettings};
+pub use settings::{Address, Discovery, Endpoint, Keepalive, Listed, Roots, TlsSettings, UpstreamSettings};

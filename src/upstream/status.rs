@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode, header};
 use prost::Message;
 
 use super::frame::broken;
+use super::member::Outcome;
 use crate::fault::{Any, Code, Fault, Kind, RpcStatus};
 
 /// What the headers or trailers of a reply say.
@@ -87,22 +88,33 @@ pub(super) fn unsaid() -> Fault {
     Fault::broken_backend(Code::Unknown, "NO_STATUS", "the backend ended the call without a status")
 }
 
+/// What an HTTP/2 error says of whom the call was to.
+pub(super) fn outcome(error: &h2::Error) -> Outcome {
+    match error.reason() {
+        // Our own side refuses replies that break the rules of HTTP/2, and heads over their limit.
+        _ if error.is_reset() && !error.is_remote() => Outcome::NotGrpc,
+        Some(reason) if error.is_reset() => Outcome::Reset(reason),
+        _ => Outcome::Lost,
+    }
+}
+
 /// What an HTTP/2 error means (gRPC over HTTP/2, "Errors").
 pub(super) fn from_h2(error: &h2::Error) -> Fault {
-    let lost = || {
-        Fault::new(Kind::Lost, "CONNECTION_LOST", "the connection to the backend was lost")
-            .because(error.to_string())
-    };
-    if !error.is_remote() && error.is_reset() {
-        // Our own side refuses replies that break the rules of HTTP/2, and heads over their limit.
-        return broken("a reply that HTTP/2 does not allow, or a head over its limit");
-    }
-    match error.reason() {
-        Some(reason) if error.is_reset() => {
+    match outcome(error) {
+        Outcome::NotGrpc => broken("a reply that HTTP/2 does not allow, or a head over its limit"),
+        Outcome::Reset(reason) => {
             Fault::broken_backend(from_reason(reason), "BACKEND_RESET", "the backend reset the call")
                 .because(error.to_string())
         }
-        _ => lost(),
+        Outcome::Lost
+        | Outcome::Ok
+        | Outcome::Status(_)
+        | Outcome::Unreachable
+        | Outcome::TimedOut
+        | Outcome::Abandoned => {
+            Fault::new(Kind::Lost, "CONNECTION_LOST", "the connection to the backend was lost")
+                .because(error.to_string())
+        }
     }
 }
 

@@ -4,18 +4,10 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio_rustls::TlsConnector;
 
 use super::settings::{Endpoint, Roots, TlsSettings};
 use crate::problem::{Problem, Problems};
 use crate::tls;
-
-/// TLS for one endpoint.
-#[derive(Clone)]
-pub(super) struct Tls {
-    pub connector: TlsConnector,
-    pub name: ServerName<'static>,
-}
 
 /// What is the same for all endpoints of an upstream.
 ///
@@ -31,25 +23,21 @@ pub(super) fn client_config(upstream: &str, settings: &TlsSettings) -> Result<Ar
         .map_err(|error| Problem::error(format!("upstream `{upstream}`: TLS can't be set up: {error}")))?)
 }
 
-/// TLS to this endpoint, which is known by the name that the settings give, or by its host.
+/// The name that the certificate of this endpoint must have: what the settings say, or its host.
 ///
 /// # Errors
 /// A host that can't be a certificate's name.
-pub(super) fn for_endpoint(
+pub(super) fn name(
     upstream: &str,
     endpoint: &Endpoint,
     settings: &TlsSettings,
-    config: &Arc<ClientConfig>,
-) -> Result<Tls, Problems> {
-    let name = match &settings.server_name {
-        Some(name) => name.clone(),
-        None => ServerName::try_from(endpoint.host.clone()).map_err(|_| {
-            Problem::error(format!(
-                "upstream `{upstream}`: `{}` can't be a certificate's name",
-                endpoint.host
-            ))
+) -> Result<ServerName<'static>, Problems> {
+    if let Some(name) = &settings.server_name {
+        return Ok(name.clone());
+    }
+    let host = endpoint.host();
+    Ok(ServerName::try_from(host.to_owned()).map_err(|_| {
+        Problem::error(format!("upstream `{upstream}`: `{host}` can't be a certificate's name"))
             .help("set `tls.server_name` to the name in the certificate")
-        })?,
-    };
-    Ok(Tls { connector: TlsConnector::from(Arc::clone(config)), name })
+    })?)
 }

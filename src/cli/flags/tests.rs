@@ -4,6 +4,7 @@ use super::*;
 use crate::cli::{Cli, Command};
 use crate::fault::ErrorForm;
 use crate::telemetry::{AccessLogFormat, AccessLogTarget};
+use crate::upstream::Discovery;
 
 fn serve(words: &[&str]) -> Result<(Settings, Problems), Problems> {
     let words = ["transom", "serve"].iter().chain(words);
@@ -27,7 +28,8 @@ fn good(words: &[&str]) -> Settings {
 fn upstreams(settings: &Settings) -> Vec<(&str, Vec<&str>, bool)> {
     (settings.upstreams.iter())
         .map(|upstream| {
-            let authorities = upstream.endpoints.iter().map(|endpoint| endpoint.authority.as_str()).collect();
+            let Discovery::Listed(listed) = &upstream.endpoints;
+            let authorities = listed.iter().map(|listed| listed.endpoint.authority.as_str()).collect();
             (&*upstream.name, authorities, upstream.tls.is_some())
         })
         .collect()
@@ -130,7 +132,7 @@ const WRONG: &[(&[&str], &[&str])] = &[
     (&["--upstream", "http://h"], &["`--upstream`: `http://h` is no endpoint", "the command line:1:12"]),
     (&["--upstream", "a/b/c=http://h:2"], &["`a/b/c` is no selector of RPCs", "the command line:1:15"]),
     (&["--upstream", "http://h:1"], &["the endpoint h:1 is given twice"]),
-    (&["--upstream", "https://h:2"], &["`http://` and `https://` endpoints"]),
+    (&["--upstream", "https://h:2"], &["endpoints with TLS (`https://`) and without"]),
     (&["--upstream", "http://h:2/?a=b"], &["it has a path or a query"]),
 ];
 

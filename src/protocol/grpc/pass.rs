@@ -152,11 +152,17 @@ where
         let Some(reply) = &mut self.reply else { return Poll::Ready(Ok(Step::Ended(None))) };
         if let Some(data) = ready!(reply.poll_data(cx)) {
             let data = data?;
-            self.walk.step(&data).map_err(BadFrame::of_backend)?;
-            if self.single && self.walk.messages() > 1 {
-                return Poll::Ready(Err(broken("more than one message")));
+            let mut walked = self.walk.step(&data).map_err(BadFrame::of_backend);
+            if walked.is_ok() && self.single && self.walk.messages() > 1 {
+                walked = Err(broken("more than one message"));
             }
-            return Poll::Ready(Ok(Step::Data(data)));
+            return Poll::Ready(match walked {
+                Ok(()) => Ok(Step::Data(data)),
+                Err(fault) => {
+                    reply.refuse(&fault);
+                    Err(fault)
+                }
+            });
         }
         let mut trailers = ready!(reply.poll_trailers(cx))?;
         let ending = reply.ending(trailers.as_ref());

@@ -1,0 +1,93 @@
+//! How the members of one cluster are made, at its start and later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::Authority;
+use rustls::ClientConfig;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::dial::{Dial, ServePipe, Target, Upkeep};
+use super::member::Member;
+use super::peer::Peer;
+use super::reach::Reach;
+use super::settings::{Address, Endpoint, Listed, TlsSettings, UpstreamSettings};
+use super::tls;
+use crate::problem::Problems;
+
+/// All that the members of a cluster have in common.
+pub(super) struct Making {
+    upkeep: Arc<Upkeep>,
+    tls: Option<(TlsSettings, watch::Receiver<Arc<ClientConfig>>)>,
+    /// Connections that are kept, and how many there may be; for each worker and purpose.
+    connections: (usize, usize),
+    workers: usize,
+    warm_up: Duration,
+}
+
+impl Making {
+    /// # Errors
+    /// TLS settings that can't be used.
+    pub(super) fn new(
+        name: &Arc<str>,
+        settings: &UpstreamSettings,
+        reach: Arc<Reach>,
+        workers: usize,
+    ) -> Result<Self, Problems> {
+        let tls = match &settings.tls {
+            None => None,
+            Some(tls) => {
+                let config = tls::client_config(name, tls)?;
+                Some((tls.clone(), watch::channel(config).1))
+            }
+        };
+        let upkeep = Upkeep {
+            upstream: Arc::clone(name),
+            connect_timeout: settings.connect_timeout,
+            keepalive: settings.keepalive,
+            max_age: settings.max_connection_age,
+            reach,
+        };
+        let connections = (settings.connections.get(), settings.max_connections.get());
+        Ok(Self { upkeep: Arc::new(upkeep), tls, connections, workers, warm_up: settings.warm_up })
+    }
+
+    pub(super) fn reach(&self) -> Arc<Reach> {
+        Arc::clone(&self.upkeep.reach)
+    }
+
+    /// A member that wasn't there.
+    ///
+    /// # Errors
+    /// A host that can't be a certificate's name.
+    pub(super) fn peer(&self, listed: &Listed) -> Result<Arc<Peer>, Problems> {
+        let Listed { endpoint, weight } = listed;
+        let dial = match &self.tls {
+            None => Dial::Plain,
+            Some((settings, config)) => Dial::Tls {
+                name: tls::name(&self.upkeep.upstream, endpoint, settings)?,
+                config: config.clone(),
+            },
+        };
+        let target = Arc::new(Target { upkeep: Arc::clone(&self.upkeep), endpoint: endpoint.clone(), dial });
+        let member = Member::new(endpoint.clone(), weight.get(), Instant::now(), self.warm_up);
+        Ok(Arc::new(Peer::new(Arc::new(member), &target, self.connections, self.workers)))
+    }
+
+    /// The one member of a cluster that is within the process.
+    pub(super) fn pipe(name: &Arc<str>, reach: &Arc<Reach>, workers: usize, serve: ServePipe) -> Arc<Peer> {
+        let authority = Authority::from_static("localhost");
+        let endpoint = Endpoint { authority, address: Address::Host("localhost".to_owned(), 0) };
+        let upkeep = Upkeep {
+            upstream: Arc::clone(name),
+            connect_timeout: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
+            keepalive: None,
+            max_age: None,
+            reach: Arc::clone(reach),
+        };
+        let member = Member::new(endpoint.clone(), 1, Instant::now(), Duration::ZERO);
+        let target = Arc::new(Target { upkeep: Arc::new(upkeep), endpoint, dial: Dial::Pipe(serve) });
+        Arc::new(Peer::new(Arc::new(member), &target, (1, 1), workers))
+    }
+}
