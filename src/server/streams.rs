@@ -59,6 +59,8 @@ where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     fn execute(&self, stream: F) {
+        // Boxed, since a task's beginning and end move all that is in it.
+        let stream = Box::pin(stream);
         match self.patience {
             None => drop(tokio::spawn(stream)),
             Some(patience) => {

@@ -21,8 +21,24 @@ struct Request {
     protocol: i32,
     #[prost(int32, tag = "2")]
     http_version: i32,
+    #[prost(bool, tag = "4")]
+    use_tls: bool,
+    /// In PEM; clients show a certificate where it is there.
+    #[prost(bytes = "vec", tag = "5")]
+    client_tls_cert: Vec<u8>,
     #[prost(uint32, tag = "6")]
     message_receive_limit: u32,
+    #[prost(message, tag = "7")]
+    server_creds: Option<Credentials>,
+}
+
+/// connectrpc.conformance.v1.TLSCreds, in PEM. Good for 127.0.0.1.
+#[derive(Clone, PartialEq, Message)]
+struct Credentials {
+    #[prost(bytes = "vec", tag = "1")]
+    cert: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    key: Vec<u8>,
 }
 
 /// connectrpc.conformance.v1.ServerCompatResponse.
@@ -32,6 +48,8 @@ struct Response {
     host: String,
     #[prost(uint32, tag = "2")]
     port: u32,
+    #[prost(bytes = "vec", tag = "3")]
+    pem_cert: Vec<u8>,
 }
 
 /// What stands for gRPC and for HTTP/2 in the suite's enums.
@@ -65,8 +83,12 @@ impl Backend {
         let mut process = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         // The limit is the gateway's to hold.
         let message_receive_limit = 64 << 20;
-        let request =
-            Request { protocol: PROTOCOL_GRPC, http_version: HTTP_VERSION_2, message_receive_limit };
+        let request = Request {
+            protocol: PROTOCOL_GRPC,
+            http_version: HTTP_VERSION_2,
+            message_receive_limit,
+            ..Request::default()
+        };
         write(&request, process.stdin.take().ok_or("no standard input")?)?;
         let response: Response = read(process.stdout.as_mut().ok_or("no standard output")?)?;
         Ok(Self { process, port: response.port })
@@ -81,6 +103,25 @@ impl Drop for Backend {
     }
 }
 
+/// The key `tls` of the listener, with its files in `folder`.
+fn tls(request: &Request, folder: &Path) -> Result<String, Error> {
+    if !request.use_tls {
+        return Ok(String::new());
+    }
+    let credentials = request.server_creds.as_ref().ok_or("TLS without a certificate")?;
+    let file = |name: &str, pem: &[u8]| -> Result<String, Error> {
+        let path = folder.join(name);
+        std::fs::write(&path, pem)?;
+        Ok(format!("'{}'", path.display()))
+    };
+    let (cert, key) = (file("cert.pem", &credentials.cert)?, file("key.pem", &credentials.key)?);
+    let clients = match request.client_tls_cert.as_slice() {
+        [] => String::new(),
+        pem => format!("client: {{ roots: {}, required: true }}", file("client.pem", pem)?),
+    };
+    Ok(format!("tls: {{ cert: {cert}, key: {key}, {clients} }},"))
+}
+
 fn run() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
     let (Some(server), Some(protos)) = (arguments.next(), arguments.next()) else {
@@ -92,8 +133,10 @@ fn run() -> Result<(), Error> {
         0 => String::new(),
         limit => format!("limits: {{ body: {limit}B }}"),
     };
+    let folder = tempfile::tempdir()?;
+    let tls = tls(&request, folder.path())?;
     let yaml = format!(
-        "listeners: {{ public: {{ address: '127.0.0.1:0', compression: {{ min_size: 0 }}, {limits} }} }}\n\
+        "listeners: {{ public: {{ address: '127.0.0.1:0', {tls} compression: {{ min_size: 0 }}, {limits} }} }}\n\
          schema: {{ protos: '{protos}/connectrpc/conformance/v1/service.proto', imports: '{protos}' }}\n\
          upstreams: {{ main: {{ endpoints: ['http://127.0.0.1:{}'] }} }}\n\
          rules: {{ '*': {{ timeout: off }} }}\n\
@@ -107,7 +150,8 @@ fn run() -> Result<(), Error> {
     // Before the runner knows of it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut end = runtime.block_on(async { signal(SignalKind::terminate()) })?;
-    let response = Response { host: address.ip().to_string(), port: address.port().into() };
+    let pem_cert = request.server_creds.filter(|_| request.use_tls).map_or_else(Vec::new, |own| own.cert);
+    let response = Response { host: address.ip().to_string(), port: address.port().into(), pem_cert };
     write(&response, std::io::stdout())?;
     runtime.block_on(end.recv());
     running.stop();
