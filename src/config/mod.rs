@@ -13,6 +13,7 @@ mod identity;
 mod limits;
 mod listeners;
 mod measures;
+mod names;
 mod process;
 mod reader;
 mod rules;

@@ -13,7 +13,7 @@ use crate::server::{Limits, Timeouts};
 use crate::telemetry::{AccessLogFormat, AccessLogTarget};
 use crate::tls::{ClientAuth, Versions};
 use crate::transcode::{QueryIntoBody, UnexpectedBody};
-use crate::upstream::{Balance, Discovery, Keepalive, Roots, TlsSettings};
+use crate::upstream::{Balance, Discovery, Keepalive, NameSettings, Roots, TlsSettings, Wanted};
 
 /// The least that a configuration has, by key.
 const LEAST: [(&str, &str); 3] = [
@@ -114,10 +114,14 @@ upstreams:
   books: { endpoints: [http://10.0.0.1:50051, { url: http://10.0.0.2:50051, weight: 3 }], connect_timeout: 500ms, connections: 2, max_connections: 4, max_connection_age: 1h, keepalive: { every: 30s, timeout: 3s, idle: true }, balance: round_robin, warm_up: 20s }
   orders: { endpoints: https://orders.internal:443, tls: { ca: ca.pem, server_name: orders.example } }
   stock: { endpoints: https://stock.internal:443 }
+  moving: { dns: "moving.internal:50051" }
+  service: { srv: { name: _grpc._tcp.service.internal, server: "127.0.0.1:5353", min_ttl: 1s, max_ttl: 1m }, tls: {} }
 rules:
   "*": { upstream: books, timeout: 10s, max_body: 1MiB }
   shop.v1.Orders/*: { upstream: orders }
   shop.v1.Stock/*: { upstream: stock }
+  shop.v1.Moving/*: { upstream: moving }
+  shop.v1.Service/*: { upstream: service }
 access_log: { to: logs/access.log, format: json }
 workers: 4
 drain: 0s
@@ -180,7 +184,7 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     );
     assert_eq!(schema.http_rules, [path("service.yaml")]);
     let reflect = ReflectSettings {
-        upstreams: ["orders", "books", "stock"].map(str::to_owned).to_vec(),
+        upstreams: ["orders", "books", "stock", "moving", "service"].map(str::to_owned).to_vec(),
         every: Some(seconds(30)),
         timeout: seconds(5),
         wait: Duration::ZERO,
@@ -192,8 +196,22 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     assert_eq!((schema.default_bindings, schema.same_template), (true, SameTemplate::FirstWins));
     assert!(schema.passes_unknown);
 
-    let [books, orders, stock] = &settings.upstreams[..] else { panic!("three upstreams") };
-    let Discovery::Listed(listed) = &books.endpoints;
+    let [books, orders, stock, moving, service] = &settings.upstreams[..] else { panic!("five upstreams") };
+    let wanted = Wanted::Addresses {
+        authority: http::uri::Authority::from_static("moving.internal:50051"),
+        host: "moving.internal".to_owned(),
+        port: 50051,
+    };
+    let names = NameSettings { wanted, server: None, min_ttl: seconds(5), max_ttl: seconds(300) };
+    assert_eq!((&moving.endpoints, &moving.tls), (&Discovery::Named(names), &None));
+    let wanted = Wanted::Service {
+        name: "_grpc._tcp.service.internal".to_owned(),
+        domain: "service.internal".to_owned(),
+    };
+    let server = Some("127.0.0.1:5353".parse().expect("an address"));
+    let names = NameSettings { wanted, server, min_ttl: seconds(1), max_ttl: seconds(60) };
+    assert_eq!((&service.endpoints, &service.tls), (&Discovery::Named(names), &Some(TlsSettings::default())));
+    let Discovery::Listed(listed) = &books.endpoints else { panic!("{books:?}") };
     assert_eq!(listed.iter().map(|listed| listed.weight.get()).collect::<Vec<_>>(), [1, 3]);
     assert_eq!((books.connections.get(), books.max_connections.get()), (2, 4));
     assert_eq!((books.max_connection_age, books.warm_up), (Some(seconds(3600)), seconds(20)));
@@ -209,10 +227,16 @@ fn every_key_of_a_full_file_is_in_the_settings() {
 
     let rules: Vec<_> =
         settings.rules.iter().map(|rule| (rule.selector.to_string(), rule.upstream.as_deref())).collect();
-    let want = [("*", "books"), ("shop.v1.Orders/*", "orders"), ("shop.v1.Stock/*", "stock")];
+    let want = [
+        ("*", "books"),
+        ("shop.v1.Orders/*", "orders"),
+        ("shop.v1.Stock/*", "stock"),
+        ("shop.v1.Moving/*", "moving"),
+        ("shop.v1.Service/*", "service"),
+    ];
     assert_eq!(rules, want.map(|(selector, upstream)| (selector.to_owned(), Some(upstream))));
     assert_eq!((settings.rules[0].timeout, settings.rules[0].max_body), (Some(seconds(10)), Some(1 << 20)));
-    assert_eq!(settings.rules[1].excerpt.as_ref().map(|excerpt| excerpt.line), Some(41));
+    assert_eq!(settings.rules[1].excerpt.as_ref().map(|excerpt| excerpt.line), Some(43));
     let log = AccessLogSettings {
         target: AccessLogTarget::File(path("logs/access.log")),
         format: AccessLogFormat::Json,
@@ -351,6 +375,32 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "upstreams: { a: { endpoints: http://h:1, tls: {} } }",
         &["TLS is not used for `http://` and `unix://` endpoints"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, dns: h:1 } }",
+        &["`upstreams.a.dns`: it is said already where the upstream is", "t.yaml:1:43"],
+    ),
+    ("upstreams: { a: { dns: h } }", &["`upstreams.a.dns`: `h` is no host with a port", "t.yaml:1:24"]),
+    (
+        "upstreams: { a: { dns: 10.0.0.1:1 } }",
+        &["an address needs no lookup", "`endpoints: http://10.0.0.1:1`"],
+    ),
+    ("upstreams: { a: { dns: { server: 127.0.0.1:53 } } }", &["the key `name` is missing"]),
+    (
+        "upstreams: { a: { dns: { name: h:1, server: localhost } } }",
+        &["`upstreams.a.dns.server`: `localhost` is no address", "as in `10.0.0.2:53`"],
+    ),
+    (
+        "upstreams: { a: { dns: { name: h:1, min_ttl: 10s, max_ttl: 5s } } }",
+        &["`upstreams.a.dns.max_ttl`: 5s is less than `min_ttl`"],
+    ),
+    (
+        "upstreams: { a: { dns: { name: h:1, min_ttl: 1ms } } }",
+        &["`upstreams.a.dns.min_ttl`: 1ms is too short"],
+    ),
+    (
+        "upstreams: { a: { srv: orders.internal } }",
+        &["`orders.internal` is no name of a service", "`_grpc._tcp.orders.internal`"],
     ),
     ("upstreams: { a: { endpoints: [{ weight: 3 }] } }", &["the key `url` is missing", "t.yaml:1:31"]),
     (

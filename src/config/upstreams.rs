@@ -8,11 +8,13 @@ use http::uri::Authority;
 use rustls_pki_types::ServerName;
 
 use super::limits;
+use super::names;
 use super::reader::{Map, Value};
 use super::values::{self, Wrong};
 use crate::tls::Authorities;
 use crate::upstream::{
-    Address, Balance, Discovery, Endpoint, Keepalive, Listed, Roots, TlsSettings, UpstreamSettings,
+    Address, Balance, Discovery, Endpoint, Keepalive, Listed, NameSettings, Roots, TlsSettings,
+    UpstreamSettings,
 };
 
 /// More only cost, see [`UpstreamSettings::connections`].
@@ -44,17 +46,9 @@ pub(super) fn read<'r>(root: &mut Map<'r>) -> Vec<Named<'r>> {
 }
 
 fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
-    let help = "write where it is, as in `endpoints: [http://127.0.0.1:50051]`";
-    let mut endpoints = Endpoints::default();
-    for item in map.required("endpoints", help).map_or_else(Vec::new, |value| value.items()) {
-        if item.is_map() {
-            item.map(|map| weighted(map, &mut endpoints));
-        } else {
-            item.parse(|text| endpoints.add(origin(text)?));
-        }
-    }
+    let place = place(map);
     let tls = map.get("tls").and_then(|value| {
-        if endpoints.is_plain() {
+        if matches!(&place, Some(Place::Listed(endpoints)) if endpoints.is_plain()) {
             let what = "TLS is not used for `http://` and `unix://` endpoints";
             value.wrong(what, "write `https://`, or leave `tls` out");
         }
@@ -76,11 +70,18 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
     });
     let warm_up = map.value("warm_up", values::duration_or_zero);
     let concurrency = map.get("concurrency").and_then(|value| value.map(limits::gate).flatten());
-    let mut settings = endpoints.into_upstream(name)?;
+    let mut settings = match place? {
+        Place::Listed(endpoints) => {
+            let mut settings = endpoints.into_upstream(name)?;
+            if let (Some(tls), Some(slot)) = (tls, &mut settings.tls) {
+                *slot = tls;
+            }
+            settings
+        }
+        // There is no scheme that could say so.
+        Place::Named(names) => UpstreamSettings::new(name, Discovery::Named(names), tls),
+    };
     settings.concurrency = concurrency;
-    if let (Some(tls), Some(slot)) = (tls, &mut settings.tls) {
-        *slot = tls;
-    }
     settings.connect_timeout = connect_timeout.unwrap_or(settings.connect_timeout);
     settings.connections = connections;
     settings.max_connections = max_connections.unwrap_or(settings.max_connections).max(connections);
@@ -89,6 +90,46 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
     settings.balance = balance.unwrap_or(settings.balance);
     settings.warm_up = warm_up.unwrap_or(settings.warm_up);
     Some(settings)
+}
+
+/// Where an upstream is, as it is said.
+enum Place {
+    Listed(Endpoints),
+    Named(NameSettings),
+}
+
+/// One of `endpoints`, `dns` and `srv`.
+fn place(map: &mut Map<'_>) -> Option<Place> {
+    let given = [map.get("endpoints"), map.get("dns"), map.get("srv")];
+    let (listed, dns, srv) = match &given {
+        [None, None, None] => {
+            let help = "write `endpoints: [http://127.0.0.1:50051]`, or `dns: orders.internal:50051`";
+            map.missing("endpoints", help);
+            return None;
+        }
+        [listed, dns, srv] => (listed, dns, srv),
+    };
+    for more in given.iter().flatten().skip(1) {
+        more.wrong(
+            "it is said already where the upstream is",
+            "one of `endpoints`, `dns` and `srv` is enough",
+        );
+    }
+    if let Some(listed) = listed {
+        let mut endpoints = Endpoints::default();
+        for item in listed.items() {
+            if item.is_map() {
+                item.map(|map| weighted(map, &mut endpoints));
+            } else {
+                item.parse(|text| endpoints.add(origin(text)?));
+            }
+        }
+        return Some(Place::Listed(endpoints));
+    }
+    if let Some(dns) = dns {
+        return names::read(dns, names::addresses).map(Place::Named);
+    }
+    names::read(srv.as_ref()?, names::service).map(Place::Named)
 }
 
 /// `30s`, or a map that says more.

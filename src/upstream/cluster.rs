@@ -1,25 +1,26 @@
 //! A named set of members, and how a call gets to one of them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::balance::{self, Balance, Turn};
 use super::call::{Replies, Reply, Sender};
 use super::dial::{Purpose, ServePipe};
+use super::discover::Discovering;
 use super::gate::Gate;
 use super::incoming::Incoming;
 use super::live::Live;
 use super::making::Making;
 use super::member::{Member, Outcome, Timed, Underway};
-use super::members::Members;
+use super::members::{Known, Roster, Tier};
 use super::peer::{Line, Lines, Peer};
 use super::reach::Reach;
 use super::settings::{Discovery, UpstreamSettings};
@@ -37,7 +38,13 @@ pub struct Cluster {
     balance: Balance,
     /// By worker.
     turns: Box<[Turn]>,
-    members: ArcSwap<Members>,
+    roster: Arc<Roster>,
+    /// Whether its members come and go.
+    is_named: bool,
+    /// How long a call waits to hear who the members are.
+    patience: Duration,
+    /// What finds the members, until it is started.
+    discovering: Mutex<Option<Discovering>>,
     /// What goes on beside the calls; it ends with the cluster.
     tasks: OnceLock<JoinSet<()>>,
 }
@@ -64,17 +71,40 @@ impl Cluster {
         metrics: &Metrics,
     ) -> Result<Self, Problems> {
         let name: Arc<str> = settings.name.as_str().into();
-        let making = Making::new(&name, settings, Reach::new(changed), workers)?;
-        let peers = match &settings.endpoints {
-            Discovery::Listed(listed) => listed.iter().map(|listed| making.peer(listed)),
+        let doubt = Arc::default();
+        let reach = Reach::new(changed);
+        let making = Making::new(&name, settings, Arc::clone(&reach), &doubt, workers)?;
+        let (roster, discovering) = match &settings.endpoints {
+            Discovery::Listed(listed) => {
+                let peers =
+                    listed.iter().map(|listed| making.peer(listed.endpoint.clone(), listed.weight.get()));
+                (Arc::new(Roster::of(peers.collect::<Result<_, _>>()?)), None)
+            }
+            Discovery::Named(names) => {
+                let roster = Arc::new(Roster::empty());
+                let discovering = Discovering {
+                    upstream: Arc::clone(&name),
+                    settings: names.clone(),
+                    making,
+                    roster: Arc::clone(&roster),
+                    doubt,
+                };
+                (roster, Some(discovering))
+            }
         };
-        let peers = peers.collect::<Result<Vec<_>, _>>()?;
         let gate = settings.concurrency.map(|concurrency| {
             let label: Arc<str> = format!("upstream {name}").into();
             let stats = Arc::new(metrics.gate(&label));
             Arc::new(Gate::new(concurrency, label, stats))
         });
-        Ok(Self::of(name, making.reach(), peers, settings.balance, gate, workers))
+        Ok(Self {
+            is_named: discovering.is_some(),
+            discovering: Mutex::new(discovering),
+            patience: settings.connect_timeout,
+            balance: settings.balance,
+            gate,
+            ..Self::of(name, reach, roster, workers)
+        })
     }
 
     /// A server within the process, called like any other one. Each worker has a pipe of its own to it.
@@ -83,44 +113,51 @@ impl Cluster {
         let name: Arc<str> = name.into();
         let reach = Reach::new(watch::Sender::new(()));
         let peer = Making::pipe(&name, &reach, workers, serve);
-        Self::of(name, reach, vec![peer], Balance::default(), None, workers)
+        Self::of(name, reach, Arc::new(Roster::of(vec![peer])), workers)
     }
 
-    fn of(
-        name: Arc<str>,
-        reach: Arc<Reach>,
-        peers: Vec<Arc<Peer>>,
-        balance: Balance,
-        gate: Option<Arc<Gate>>,
-        workers: usize,
-    ) -> Self {
+    fn of(name: Arc<str>, reach: Arc<Reach>, roster: Arc<Roster>, workers: usize) -> Self {
         Self {
-            members: ArcSwap::from_pointee(Members::new(peers)),
             turns: (0..workers.max(1)).map(|_| Turn::default()).collect(),
-            balance,
-            gate,
+            balance: Balance::default(),
+            patience: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
+            gate: None,
+            is_named: false,
+            discovering: Mutex::default(),
             tasks: OnceLock::new(),
             name,
             reach,
+            roster,
         }
     }
 
     /// Starts what goes on beside the calls, where it isn't started.
     pub(super) fn look_after(&self, background: &Handle) {
         self.tasks.get_or_init(|| {
-            let _guard = background.enter();
-            JoinSet::new()
+            let mut tasks = JoinSet::new();
+            let discovering = self.discovering.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(discovering) = discovering {
+                tasks.spawn_on(discovering.run(), background);
+            }
+            tasks
         });
     }
 
-    /// Begins to connect, on the caller's runtime, the connections of this worker for unary calls. Those for streams connect
-    /// when the first stream comes.
+    /// Begins to connect, on the caller's runtime, the connections of this worker: to the members that are known, and to
+    /// others when they are found.
     pub(super) fn warm(&self, worker: usize) {
-        for peer in &self.members.load().peers {
-            if let Some(lines) = peer.lines(worker, Purpose::Unary) {
-                lines.warm();
-            }
+        let mut known = self.roster.known();
+        self.roster.warm(worker);
+        if !self.is_named {
+            return;
         }
+        let roster = Arc::downgrade(&self.roster);
+        tokio::spawn(async move {
+            while known.changed().await.is_ok() {
+                let Some(roster) = roster.upgrade() else { return };
+                roster.warm(worker);
+            }
+        });
     }
 
     #[must_use]
@@ -192,7 +229,13 @@ impl Cluster {
             Purpose::Streams => Timed::ToHead,
         };
         loop {
-            let chosen = self.choose(worker, purpose, now)?;
+            let chosen = match self.choose(worker, purpose, now) {
+                Some(chosen) => chosen,
+                None => {
+                    self.members_known().await?;
+                    self.choose(worker, purpose, now).ok_or_else(no_endpoint)?
+                }
+            };
             let mut underway = Underway::begin(chosen.member, timed, now, call.deadline);
             let (mut send, live) = match chosen.line {
                 Line::Ready(live) => match live.handle().await {
@@ -223,27 +266,48 @@ impl Cluster {
 
     /// The member that a call goes to, and how: one that is connected, or else one that may soon be, or else one that
     /// says why it is not.
-    fn choose(&self, worker: usize, purpose: Purpose, now: Instant) -> Result<Chosen, Fault> {
-        let set = self.members.load();
+    fn choose(&self, worker: usize, purpose: Purpose, now: Instant) -> Option<Chosen> {
+        let set = self.roster.load();
         // Where there is no choice, none is made.
         if let [peer] = &*set.peers {
-            return Chosen::of(peer, worker, purpose).ok_or_else(no_endpoint);
+            return Chosen::of(peer, worker, purpose);
         }
-        let turn = self.turns.get(worker).or(self.turns.first()).ok_or_else(no_endpoint)?;
-        let choose = |usable: &dyn Fn(Line) -> bool| {
-            let usable = |index: usize| {
-                set.peers.get(index).is_some_and(|peer| {
-                    peer.member.standing.takes_calls()
-                        && peer.lines(worker, purpose).and_then(Lines::best).is_some_and(usable)
-                })
-            };
-            balance::choose(self.balance, &set.members, &set.urn, turn, now, usable)
+        let turn = self.turns.get(worker).or(self.turns.first())?;
+        let choose = |usable: fn(Line) -> bool| {
+            set.tiers.iter().find_map(|Tier { range, urn, .. }| {
+                let peers = set.peers.get(range.clone())?;
+                let usable = |index: usize| {
+                    peers.get(index).is_some_and(|peer| {
+                        peer.member.standing.takes_calls()
+                            && peer.lines(worker, purpose).and_then(Lines::best).is_some_and(usable)
+                    })
+                };
+                let members = set.members.get(range.clone())?;
+                peers.get(balance::choose(self.balance, members, urn, turn, now, usable)?)
+            })
         };
-        let index = choose(&|line| matches!(line, Line::Ready(_)))
-            .or_else(|| choose(&|line| matches!(line, Line::Connecting(_))))
-            .or_else(|| choose(&|_| true));
-        let peer = index.and_then(|index| set.peers.get(index)).ok_or_else(no_endpoint)?;
-        Chosen::of(peer, worker, purpose).ok_or_else(no_endpoint)
+        let peer = choose(|line| matches!(line, Line::Ready(_)))
+            .or_else(|| choose(|line| matches!(line, Line::Connecting(_))))
+            .or_else(|| choose(|_| true))?;
+        Chosen::of(peer, worker, purpose)
+    }
+
+    /// Waits until it is known who the members are.
+    ///
+    /// # Errors
+    /// It can't be found out, or not in time.
+    async fn members_known(&self) -> Result<(), Fault> {
+        let mut known = self.roster.known();
+        let said = timeout(self.patience, known.wait_for(|known| *known != Known::NotYet)).await;
+        let why = match said {
+            Ok(Ok(known)) => match &*known {
+                Known::Yes | Known::NotYet => return Ok(()),
+                Known::Failed(why) => Arc::clone(why),
+            },
+            Ok(Err(_)) => "the upstream was removed".into(),
+            Err(_) => "nobody has told yet where the upstream is".into(),
+        };
+        Err(no_endpoint().because(why.to_string()))
     }
 }
 
@@ -308,7 +372,7 @@ mod tests {
         let cluster = clusters.only().unwrap();
         let fault = cluster.unary(0, call, Bytes::new(), 1).await.err().unwrap();
         assert_eq!(fault.code(), crate::fault::Code::Unavailable);
-        assert_eq!(cluster.members.load().members[0].load.under_way(), 0);
+        assert_eq!(cluster.roster.load().members[0].load.under_way(), 0);
         assert!(!clusters.all_reachable());
     }
 }

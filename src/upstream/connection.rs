@@ -290,6 +290,7 @@ impl Place {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "connecting took too long".to_owned(),
             };
+            upkeep.doubt.notify_one();
             if !std::mem::replace(&mut self.is_down, true) {
                 warn!(upstream, %endpoint, error, "can't connect to a backend; trying again until it works");
             }

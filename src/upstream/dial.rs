@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, DuplexStream};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsConnector;
 
 use super::gather::Gather;
@@ -38,6 +38,8 @@ pub(super) struct Upkeep {
     pub keepalive: Option<Keepalive>,
     /// After this time a connection makes room for a new one.
     pub max_age: Option<Duration>,
+    /// Told when an endpoint can't be reached.
+    pub doubt: Arc<Notify>,
     pub reach: Arc<Reach>,
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use rustls::ClientConfig;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::dial::{Dial, ServePipe, Target, Upkeep};
 use super::member::Member;
 use super::peer::Peer;
 use super::reach::Reach;
-use super::settings::{Address, Endpoint, Listed, TlsSettings, UpstreamSettings};
+use super::settings::{Address, Endpoint, TlsSettings, UpstreamSettings};
 use super::tls;
 use crate::problem::Problems;
 
@@ -33,6 +33,7 @@ impl Making {
         name: &Arc<str>,
         settings: &UpstreamSettings,
         reach: Arc<Reach>,
+        doubt: &Arc<Notify>,
         workers: usize,
     ) -> Result<Self, Problems> {
         let tls = match &settings.tls {
@@ -47,31 +48,27 @@ impl Making {
             connect_timeout: settings.connect_timeout,
             keepalive: settings.keepalive,
             max_age: settings.max_connection_age,
+            doubt: Arc::clone(doubt),
             reach,
         };
         let connections = (settings.connections.get(), settings.max_connections.get());
         Ok(Self { upkeep: Arc::new(upkeep), tls, connections, workers, warm_up: settings.warm_up })
     }
 
-    pub(super) fn reach(&self) -> Arc<Reach> {
-        Arc::clone(&self.upkeep.reach)
-    }
-
     /// A member that wasn't there.
     ///
     /// # Errors
     /// A host that can't be a certificate's name.
-    pub(super) fn peer(&self, listed: &Listed) -> Result<Arc<Peer>, Problems> {
-        let Listed { endpoint, weight } = listed;
+    pub(super) fn peer(&self, endpoint: Endpoint, weight: u32) -> Result<Arc<Peer>, Problems> {
         let dial = match &self.tls {
             None => Dial::Plain,
             Some((settings, config)) => Dial::Tls {
-                name: tls::name(&self.upkeep.upstream, endpoint, settings)?,
+                name: tls::name(&self.upkeep.upstream, &endpoint, settings)?,
                 config: config.clone(),
             },
         };
         let target = Arc::new(Target { upkeep: Arc::clone(&self.upkeep), endpoint: endpoint.clone(), dial });
-        let member = Member::new(endpoint.clone(), weight.get(), Instant::now(), self.warm_up);
+        let member = Member::new(endpoint, weight, Instant::now(), self.warm_up);
         Ok(Arc::new(Peer::new(Arc::new(member), &target, self.connections, self.workers)))
     }
 
@@ -84,6 +81,7 @@ impl Making {
             connect_timeout: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
             keepalive: None,
             max_age: None,
+            doubt: Arc::default(),
             reach: Arc::clone(reach),
         };
         let member = Member::new(endpoint.clone(), 1, Instant::now(), Duration::ZERO);

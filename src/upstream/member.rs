@@ -16,7 +16,6 @@ use crate::fault::Code;
 
 /// One endpoint. It holds no connection: those belong to the workers, and end with the last of their calls.
 pub(super) struct Member {
-    #[expect(dead_code, reason = "for those that name it")]
     pub(super) endpoint: Endpoint,
     weight: AtomicU32,
     pub(super) load: Load,
@@ -76,6 +75,11 @@ impl Member {
     /// Its part of the calls, as against others'. At least 1.
     pub(super) fn weight(&self) -> u32 {
         self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Gives it another weight, and says whether it had one. A set that was made before goes on with the old one.
+    pub(super) fn weigh(&self, weight: u32) -> bool {
+        self.weight.swap(weight.max(1), Ordering::Relaxed) != weight.max(1)
     }
 }
 

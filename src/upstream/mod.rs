@@ -10,6 +10,7 @@ mod cluster;
 mod clusters;
 mod connection;
 mod dial;
+mod discover;
 mod frame;
 mod gate;
 mod gather;
@@ -23,6 +24,7 @@ mod member;
 mod members;
 mod peer;
 mod reach;
+mod resolve;
 mod settings;
 mod standing;
 mod status;
@@ -36,4 +38,7 @@ pub use dial::ServePipe;
 pub use frame::{BadFrame, Deframer, FRAME_HEAD, FrameWalk, broken, finish_frame, start_frame};
 pub use gate::{Entry, Gate, GateSettings, Place, Queued};
 pub use incoming::Incoming;
-pub use settings::{Address, Discovery, Endpoint, Keepalive, Listed, Roots, TlsSettings, UpstreamSettings};
+pub use settings::{
+    Address, Discovery, Endpoint, Keepalive, Listed, NameSettings, Roots, TlsSettings, UpstreamSettings,
+    Wanted,
+};

@@ -67,6 +67,8 @@ impl UpstreamSettings {
 pub enum Discovery {
     /// These, at least one, none of them twice.
     Listed(Vec<Listed>),
+    /// What DNS says of a name, as it changes.
+    Named(NameSettings),
 }
 
 impl Discovery {
@@ -75,6 +77,7 @@ impl Discovery {
     pub fn count(&self) -> usize {
         match self {
             Self::Listed(listed) => listed.len(),
+            Self::Named(_) => 1,
         }
     }
 }
@@ -85,6 +88,44 @@ pub struct Listed {
     pub endpoint: Endpoint,
     /// As against the others'.
     pub weight: NonZeroU32,
+}
+
+/// A name whose endpoints DNS tells.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NameSettings {
+    pub wanted: Wanted,
+    /// Who is asked; those of the system without it.
+    pub server: Option<SocketAddr>,
+    /// An answer is relied on for no less than this, whatever it says itself.
+    pub min_ttl: Duration,
+    /// Nor for more than this.
+    pub max_ttl: Duration,
+}
+
+impl NameSettings {
+    pub const DEFAULT_MIN_TTL: Duration = Duration::from_secs(5);
+    pub const DEFAULT_MAX_TTL: Duration = Duration::from_secs(300);
+}
+
+/// What is looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// All addresses of a host (records A and AAAA), which serve at one port. `authority` is both as the backends see them.
+    Addresses { authority: Authority, host: String, port: u16 },
+    /// A service (records SRV), as in `_grpc._tcp.orders.internal`. `domain` is what is behind the service and its protocol,
+    /// and what certificates are for.
+    Service { name: String, domain: String },
+}
+
+impl Wanted {
+    /// As in logs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Addresses { authority, .. } => authority.as_str(),
+            Self::Service { name, .. } => name,
+        }
+    }
 }
 
 /// One place that serves, as in `http://10.0.0.1:50051`.

@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod backend;
+mod dns;
 mod gateway;
 mod host;
 pub mod http1;
@@ -22,6 +23,7 @@ mod tls;
 mod wait;
 
 pub use backend::{Answer, Backend, Seen};
+pub use dns::{Dns, Said};
 pub use gateway::{Choices, Gateway, Gauges, Site, metric, problems_of};
 pub use host::{Host, serve};
 pub use http1::{Http1, call, get, post, request};

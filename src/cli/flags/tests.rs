@@ -28,7 +28,7 @@ fn good(words: &[&str]) -> Settings {
 fn upstreams(settings: &Settings) -> Vec<(&str, Vec<&str>, bool)> {
     (settings.upstreams.iter())
         .map(|upstream| {
-            let Discovery::Listed(listed) = &upstream.endpoints;
+            let Discovery::Listed(listed) = &upstream.endpoints else { panic!("{upstream:?}") };
             let authorities = listed.iter().map(|listed| listed.endpoint.authority.as_str()).collect();
             (&*upstream.name, authorities, upstream.tls.is_some())
         })
