@@ -15,7 +15,6 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -38,24 +37,11 @@ use crate::policy::address::{Peer, ProxiedFor};
 use crate::telemetry::Metrics;
 use crate::tls::PeerCertificates;
 
-/// Connections that the kernel holds until they are accepted.
-const BACKLOG: i32 = 4096;
 /// After an error that concerns the process (no descriptors left), accepting again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What one client stream and one connection may have under way.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-
-/// Opens a listening socket that other workers may share.
-pub(super) fn bind(address: SocketAddr) -> io::Result<StdListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// A connection on which HTTP can begin.
 struct Opened {

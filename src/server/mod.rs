@@ -4,6 +4,7 @@
 //! ends connections around them.
 
 mod authorization;
+mod bind;
 mod compress;
 mod cors;
 mod edge;
@@ -33,6 +34,7 @@ mod transport;
 mod unknown;
 mod unread;
 mod watch;
+mod worker;
 
 pub use gateway::Gateway;
 

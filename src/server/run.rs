@@ -1,29 +1,27 @@
 //! Starting the process's workers, and ending them.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tracing::{error, info, warn};
+use tokio::sync::{Notify, watch};
+use tracing::{error, info};
 
+use super::bind::{bind_all, bind_one};
 use super::limiting::Limiting;
-use super::listener::{Acceptor, bind};
 use super::load::Load;
 use super::relist::Relisting;
 use super::reload::Reloader;
 use super::renew::Renewal;
-use super::settings::{ListenerSettings, shown};
+use super::settings::shown;
 use super::snapshot::{self, Snapshot};
 use super::sources::Sources;
-use super::stack::{Policies, Shared, stack};
-use super::tls::Served;
+use super::stack::{Policies, Shared};
+use super::worker::{Ending, Socket, Worker, spawn};
 use crate::admin::{self, Admin};
 use crate::codec::PlanSet;
 use crate::config::Settings;
@@ -32,7 +30,7 @@ use crate::policy::{AddressLimits, Authenticator, SharedStore};
 use crate::problem::{Problem, Problems};
 use crate::protocol::rest::ErrorRenderer;
 use crate::schema;
-use crate::telemetry::{AccessLog, Metrics, Observer, flush_lines, flush_when_idle};
+use crate::telemetry::{AccessLog, Metrics, Observer};
 use crate::upstream::Clusters;
 
 /// A process part that serves. Dropping it does not stop it; [`Running::stop`] does.
@@ -49,11 +47,6 @@ pub struct Running {
     /// Told to end after the workers, so that a drain can be watched.
     admin_thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     ending: Arc<Ending>,
-}
-
-struct Ending {
-    drain: Duration,
-    access_log: Option<Arc<AccessLog>>,
 }
 
 /// Loads everything, binds every address, and serves on threads of its own. Warnings come beside it.
@@ -197,78 +190,6 @@ fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-struct Bound {
-    settings: ListenerSettings,
-    address: SocketAddr,
-    /// One for each worker.
-    sockets: Vec<StdListener>,
-    room: Arc<Semaphore>,
-}
-
-fn bind_all(listeners: &[ListenerSettings], workers: usize) -> Result<Vec<Bound>, Problems> {
-    let mut problems = Problems::new();
-    let mut bound = Vec::with_capacity(listeners.len());
-    for settings in listeners {
-        let what = format!("listener `{}`", settings.name);
-        if let Err(found) = refuse_taken(settings.address, &what) {
-            problems.extend(found);
-            continue;
-        }
-        let first = match bind_one(settings.address, &what) {
-            Ok(first) => first,
-            Err(found) => {
-                problems.extend(found);
-                continue;
-            }
-        };
-        // With port 0 the first socket chooses, and the others join it.
-        let address = first.local_addr().unwrap_or(settings.address);
-        let mut sockets = vec![first];
-        for _ in 1..workers {
-            match bind_one(address, &what) {
-                Ok(socket) => sockets.push(socket),
-                Err(found) => problems.extend(found),
-            }
-        }
-        let room = Arc::new(Semaphore::new(settings.limits.connections.min(Semaphore::MAX_PERMITS)));
-        bound.push(Bound { settings: settings.clone(), address, sockets, room });
-    }
-    problems.into_result(bound).map(|(bound, _)| bound)
-}
-
-/// Workers share an address with each other, but must not share it, unnoticed, with another process of the same user:
-/// a socket that shares nothing can be bound where nobody listens alone.
-fn refuse_taken(address: SocketAddr, what: &str) -> Result<(), Problems> {
-    if address.port() == 0 {
-        return Ok(());
-    }
-    match StdListener::bind(address) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Problem::error(format!("{what}: {address} can't be bound: {error}")).into()),
-    }
-}
-
-fn bind_one(address: SocketAddr, what: &str) -> Result<StdListener, Problems> {
-    bind(address)
-        .map_err(|error| Problems::from(Problem::error(format!("{what}: {address} can't be bound: {error}"))))
-}
-
-/// A thread with a runtime of its own.
-pub(super) fn spawn<F>(
-    name: String,
-    stopped: watch::Receiver<bool>,
-    run: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
-) -> Result<JoinHandle<()>, Problems>
-where
-    F: Future<Output = ()>,
-{
-    let cannot =
-        |error: io::Error| Problems::from(Problem::error(format!("a thread can't be started: {error}")));
-    // One runtime a thread, of one thread each: a call never waits for another core.
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    std::thread::Builder::new().name(name).spawn(move || runtime.block_on(run(stopped))).map_err(cannot)
-}
-
 /// The thread on which the keys of issuers are asked for, where there are any that can change.
 pub(super) fn keep_keys_fresh(
     authenticator: &Arc<Authenticator>,
@@ -285,62 +206,6 @@ pub(super) fn keep_keys_fresh(
         }
     };
     spawn("keys".into(), stopped, run).map(Some)
-}
-
-struct Socket {
-    socket: StdListener,
-    settings: ListenerSettings,
-    tls: Option<Served>,
-    room: Arc<Semaphore>,
-    shared: Shared,
-}
-
-struct Worker {
-    number: usize,
-    sockets: Vec<Socket>,
-    clusters: Arc<Clusters>,
-    limit_store: Option<Arc<SharedStore>>,
-    metrics: Arc<Metrics>,
-    ending: Arc<Ending>,
-}
-
-impl Worker {
-    async fn run(self, mut stopped: watch::Receiver<bool>) {
-        self.metrics.worker(self.number, Handle::current().metrics());
-        if let Some(log) = &self.ending.access_log {
-            tokio::spawn(flush_when_idle(Arc::clone(log)));
-        }
-        self.clusters.warm(self.number);
-        if let Some(store) = &self.limit_store {
-            store.warm(self.number);
-        }
-        let (alive, mut gone) = mpsc::channel(1);
-        for socket in self.sockets {
-            let acceptor = Acceptor {
-                room: socket.room,
-                metrics: Arc::clone(&self.metrics),
-                stop: stopped.clone(),
-                alive: alive.clone(),
-                settings: socket.settings,
-                tls: socket.tls,
-            };
-            let stack = stack(&socket.shared);
-            tokio::spawn(async move {
-                let name = acceptor.settings.name.clone();
-                if let Err(error) = acceptor.run(socket.socket, stack).await {
-                    error!(listener = name, %error, "a listener failed");
-                }
-            });
-        }
-        drop(alive);
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        if tokio::time::timeout(self.ending.drain, gone.recv()).await.is_err() {
-            warn!(worker = self.number, "calls that were under way are cut off");
-        }
-        if let Some(log) = &self.ending.access_log {
-            flush_lines(log);
-        }
-    }
 }
 
 impl Running {
