@@ -1,12 +1,9 @@
-//! Binding the listeners' addresses: before anything is served, and in one piece, so that a process serves all of them or
-//! none.
+//! Binding the listeners' addresses, before anything of what is new is served: where one can't be had, nothing changes.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::Semaphore;
 
 use super::settings::ListenerSettings;
 use crate::problem::{Problem, Problems};
@@ -16,47 +13,33 @@ const BACKLOG: i32 = 4096;
 
 /// A listener that has its address.
 pub(super) struct Bound {
-    pub settings: ListenerSettings,
     pub address: SocketAddr,
     /// One for each worker.
     pub sockets: Vec<TcpListener>,
-    /// Room for connections, over all workers.
-    pub room: Arc<Semaphore>,
 }
 
-/// Binds all listeners, with a socket for each worker.
+/// Binds a listener, with a socket for each worker. `own` are addresses that this process has already.
 ///
 /// # Errors
-/// Every address that can't be had.
-pub(super) fn bind_all(listeners: &[ListenerSettings], workers: usize) -> Result<Vec<Bound>, Problems> {
-    let mut problems = Problems::new();
-    let mut bound = Vec::with_capacity(listeners.len());
-    for settings in listeners {
-        let what = format!("listener `{}`", settings.name);
-        if let Err(found) = refuse_taken(settings.address, &what) {
-            problems.extend(found);
-            continue;
-        }
-        let first = match bind_one(settings.address, &what) {
-            Ok(first) => first,
-            Err(found) => {
-                problems.extend(found);
-                continue;
-            }
-        };
-        // With port 0 the first socket chooses, and the others join it.
-        let address = first.local_addr().unwrap_or(settings.address);
-        let mut sockets = vec![first];
-        for _ in 1..workers {
-            match bind_one(address, &what) {
-                Ok(socket) => sockets.push(socket),
-                Err(found) => problems.extend(found),
-            }
-        }
-        let room = Arc::new(Semaphore::new(settings.limits.connections.min(Semaphore::MAX_PERMITS)));
-        bound.push(Bound { settings: settings.clone(), address, sockets, room });
+/// The address can't be had.
+pub(super) fn bind_listener(
+    settings: &ListenerSettings,
+    workers: usize,
+    own: &[SocketAddr],
+) -> Result<Bound, Problems> {
+    let what = format!("listener `{}`", settings.name);
+    // Where one of ours has the port, it can't be told whether somebody else has it as well.
+    if !own.iter().any(|own| own.port() == settings.address.port()) {
+        refuse_taken(settings.address, &what)?;
     }
-    problems.into_result(bound).map(|(bound, _)| bound)
+    let first = bind_one(settings.address, &what)?;
+    // With port 0 the first socket chooses, and the others join it.
+    let address = first.local_addr().unwrap_or(settings.address);
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        sockets.push(bind_one(address, &what)?);
+    }
+    Ok(Bound { address, sockets })
 }
 
 /// Workers share an address with each other, but must not share it, unnoticed, with another process of the same user:

@@ -1,9 +1,8 @@
-//! Looks after the files of address lists while the process serves, on a thread of its own.
+//! Looks after the files of address lists while the process serves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -37,18 +36,10 @@ impl Relisting {
         Self { watched, metrics }
     }
 
-    /// Whether there is nothing to look after.
-    pub(super) fn is_empty(&self) -> bool {
-        self.watched.is_empty()
-    }
-
-    /// Looks again and again, until the process is to stop.
-    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    /// Looks again and again, without an end.
+    pub(super) async fn run(&mut self) {
         loop {
-            tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => return,
-                () = sleep(PAUSE) => {}
-            }
+            sleep(PAUSE).await;
             for watched in &mut self.watched {
                 look(watched, &self.metrics);
             }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::Request;
 use http_body::Body;
@@ -36,7 +35,7 @@ pub(super) struct Shared {
     pub observer: Arc<Observer>,
     pub metrics: Arc<Metrics>,
     pub errors: Arc<ErrorRenderer>,
-    pub snapshots: Arc<ArcSwap<Snapshot>>,
+    pub snapshot: Arc<Snapshot>,
     pub exchanges: Arc<Exchanges>,
     pub cors: Option<Arc<Cors>>,
     pub security_headers: Option<Arc<SecurityHeaders>>,
@@ -67,7 +66,7 @@ impl Shared {
         settings: &ListenerSettings,
         observer: Arc<Observer>,
         errors: Arc<ErrorRenderer>,
-        snapshots: Arc<ArcSwap<Snapshot>>,
+        snapshot: Arc<Snapshot>,
         policies: Policies,
         worker: usize,
     ) -> Self {
@@ -103,7 +102,7 @@ impl Shared {
             metrics: Arc::clone(&observer.metrics),
             observer,
             errors,
-            snapshots,
+            snapshot,
             exchanges: Arc::new(Exchanges {
                 websocket: websocket::Exchange { rest: Arc::clone(&rest), settings: settings.websocket },
                 rest,
@@ -162,7 +161,7 @@ where
         ))
         // From here on a call is an RPC; everything that is decided is keyed to it.
         .layer(Resolve::new(
-            Arc::clone(&shared.snapshots),
+            Arc::clone(&shared.snapshot),
             shared.cors.clone(),
             shared.exposes,
             shared.authenticate.clone(),

@@ -31,7 +31,7 @@ const CERTIFICATE: &str = "Certificate realm=\"transom\"";
 #[derive(Debug)]
 pub struct Authenticator {
     settings: IdentitySettings,
-    jwt: Jwt,
+    jwt: Arc<Jwt>,
     api_keys: Option<ApiKeys>,
     forward: Option<Arc<Forward>>,
     metrics: Arc<Metrics>,
@@ -61,7 +61,23 @@ impl Authenticator {
     /// # Errors
     /// What can't be set up.
     pub fn new(settings: &IdentitySettings, metrics: Arc<Metrics>) -> Result<Self, Problem> {
-        let jwt = Jwt::new(&settings.issuers, &settings.tokens)?;
+        let jwt = Arc::new(Jwt::new(&settings.issuers, &settings.tokens)?);
+        Ok(Self::with(settings, jwt, metrics))
+    }
+
+    /// By other settings. Issuers that are as they were keep the keys that they told; where all are, tokens that were found
+    /// good stay known.
+    ///
+    /// # Errors
+    /// What can't be set up.
+    pub fn renew(&self, settings: &IdentitySettings) -> Result<Self, Problem> {
+        let IdentitySettings { issuers, tokens, .. } = settings;
+        let is_same = self.settings.issuers == *issuers && self.settings.tokens == *tokens;
+        let jwt = if is_same { Arc::clone(&self.jwt) } else { Arc::new(self.jwt.renew(issuers, tokens)?) };
+        Ok(Self::with(settings, jwt, Arc::clone(&self.metrics)))
+    }
+
+    fn with(settings: &IdentitySettings, jwt: Arc<Jwt>, metrics: Arc<Metrics>) -> Self {
         let others: [(&str, &[&'static str]); 3] = [
             (Source::ApiKey.name(), &KeyRefusal::REASONS),
             (Source::Certificate.name(), &CertificateRefusal::REASONS),
@@ -73,14 +89,14 @@ impl Authenticator {
             let counters = metrics.identity().tokens(&name, reasons);
             (name, counters)
         });
-        Ok(Self {
+        Self {
             settings: settings.clone(),
             counters: counters.collect(),
             forward: Forward::new(&settings.forward).map(Arc::new),
             jwt,
             api_keys: settings.api_keys.as_ref().map(ApiKeys::new),
             metrics,
-        })
+        }
     }
 
     /// Whether [`Authenticator::keep_fresh`] has anything to do.
