@@ -17,6 +17,7 @@ mod fields;
 pub mod identity;
 mod limits;
 mod origin;
+mod recheck;
 mod security_headers;
 mod settings;
 mod size;
@@ -38,6 +39,7 @@ pub use limits::{
     RateLimit, RateLimitFuture, RedisSettings, RuleLimit, SharedStore, Tier, TierBy, Window,
 };
 pub use origin::OriginCheck;
+pub use recheck::{InForce, KeepWatch, Recheck, Rechecks};
 pub use security_headers::{SecurityHeaders, Wins};
 pub use settings::{Defaults, Rule};
 pub use size::{BodySize, BodySizeFuture};

@@ -36,26 +36,30 @@ impl Relisting {
         Self { watched, metrics }
     }
 
-    /// Looks again and again, without an end.
-    pub(super) async fn run(&mut self) {
+    /// Looks again and again, without an end. `changed` hears when other lists are in force.
+    pub(super) async fn run(&mut self, changed: impl Fn()) {
         loop {
             sleep(PAUSE).await;
             for watched in &mut self.watched {
-                look(watched, &self.metrics);
+                if look(watched, &self.metrics) {
+                    changed();
+                }
             }
         }
     }
 }
 
-fn look(watched: &mut WatchedLists, metrics: &Metrics) {
+/// Whether other lists are in force than before.
+fn look(watched: &mut WatchedLists, metrics: &Metrics) -> bool {
     let found = watched.look();
     let lists = watched.lists();
     match found {
-        Look::Unchanged | Look::Settling => {}
+        Look::Unchanged | Look::Settling => false,
         Look::Read(()) => {
             metrics.addresses().loaded(lists.place(), true);
             tell_sizes(lists, metrics);
             info!(list = lists.place(), "new address lists are in force");
+            true
         }
         Look::Refused(unusable) => {
             metrics.addresses().loaded(lists.place(), false);
@@ -64,6 +68,7 @@ fn look(watched: &mut WatchedLists, metrics: &Metrics) {
                 error = unusable.what,
                 "new address lists are refused, the old ones stay"
             );
+            false
         }
     }
 }

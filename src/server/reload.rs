@@ -144,6 +144,7 @@ impl Reloader {
         front.put(&process, &state, prepared, &mut renewal);
         process.metrics.generation(state.snapshot.generation());
         process.metrics.loaded();
+        process.rechecks.put(state.callers());
         state.own.expose(Arc::clone(state.snapshot.exposed()));
         let _ = upkeeps.send(upkeep(&process, &state, renewal));
         let mut inputs = Inputs::default();
@@ -315,6 +316,7 @@ impl Reloader {
         front.warm(&state);
         let mut renewal = Renewal::new(Arc::clone(&process.metrics));
         let moves = front.put(process, &state, prepared, &mut renewal);
+        process.rechecks.put(state.callers());
         windows.snapshot.store(Arc::clone(&state.snapshot));
         windows.clusters.store(Arc::clone(&state.clusters));
         windows.observer.store(Arc::clone(&state.observer));
@@ -444,7 +446,8 @@ fn ticks(every: Option<Duration>) -> Option<Interval> {
 fn upkeep(process: &Process, state: &State, renewal: Renewal) -> Upkeep {
     let State { settings, authenticator, .. } = state;
     let relisting = Relisting::new(&settings.listeners, &settings.rules, Arc::clone(&process.metrics));
-    Upkeep { authenticator: Arc::clone(authenticator), renewal, relisting }
+    let rechecks = Arc::clone(&process.rechecks);
+    Upkeep { authenticator: Arc::clone(authenticator), renewal, relisting, rechecks }
 }
 
 fn log(problems: &Problems) {

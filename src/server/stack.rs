@@ -23,7 +23,7 @@ use crate::introspection::Exposes;
 use crate::policy::address::{AddressLists, AddressRule};
 use crate::policy::{
     AddressLimits, Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Concurrency, Cors,
-    Deadline, OriginCheck, RateLimit, SecurityHeaders, SharedStore,
+    Deadline, KeepWatch, OriginCheck, RateLimit, Rechecks, SecurityHeaders, SharedStore,
 };
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
@@ -49,6 +49,7 @@ pub(super) struct Shared {
     pub load: Arc<Load>,
     pub addresses: Option<AddressLimits>,
     pub rate_limit: RateLimit,
+    pub keep_watch: KeepWatch,
 }
 
 /// What all workers share of a listener's policies.
@@ -59,6 +60,8 @@ pub(super) struct Policies {
     pub addresses: Option<AddressLimits>,
     /// Where limits are counted that gateways share.
     pub limit_store: Option<Arc<SharedStore>>,
+    /// What open streams are judged by again.
+    pub rechecks: Arc<Rechecks>,
 }
 
 impl Shared {
@@ -70,7 +73,7 @@ impl Shared {
         policies: Policies,
         worker: usize,
     ) -> Self {
-        let Policies { authenticator, load, addresses, limit_store } = policies;
+        let Policies { authenticator, load, addresses, limit_store, rechecks } = policies;
         let grpc = grpc::Exchange {
             worker,
             max_reply: settings.limits.message,
@@ -109,6 +112,7 @@ impl Shared {
                 grpc,
                 messages: Arc::new(messages),
             }),
+            keep_watch: KeepWatch::new(rechecks, Arc::clone(&authenticator), &settings.name),
             authorize: Authorize::new(Arc::clone(&authenticator)),
             authenticate: Authenticate::new(authenticator, settings.defaults.auth, cors.clone()),
             cors,
@@ -174,6 +178,8 @@ where
         .layer(AddressRule)
         // Who it is decides what they may.
         .layer(shared.authorize.clone())
+        // Of those that were let in, streams are asked again whenever something changes.
+        .layer(shared.keep_watch.clone())
         // Of those that may call: what is refused by the layers above costs nobody's share.
         .layer(shared.rate_limit.clone())
         // Before the body, so that a body that trickles in counts too; and before the queue, so that waiting does.

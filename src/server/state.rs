@@ -14,8 +14,8 @@ use super::snapshot::{self, Snapshot};
 use super::stack::{Policies, Shared};
 use crate::codec::PlanSet;
 use crate::config::Settings;
-use crate::introspection::Own;
-use crate::policy::{AddressLimits, Authenticator, SharedStore};
+use crate::introspection::{Exposes, Own};
+use crate::policy::{AddressLimits, Authenticator, InForce, Rechecks, SharedStore};
 use crate::problem::{Problem, Problems};
 use crate::protocol::rest::ErrorRenderer;
 use crate::schema::{self, Schema};
@@ -26,6 +26,8 @@ use crate::upstream::Clusters;
 pub(super) struct Process {
     pub workers: usize,
     pub metrics: Arc<Metrics>,
+    /// What open streams are judged by again.
+    pub rechecks: Arc<Rechecks>,
     /// For the bodies of errors.
     pub builtin: Arc<PlanSet>,
     /// Turns true when the process is to stop.
@@ -35,7 +37,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn new(workers: usize, stopped: watch::Receiver<bool>) -> Self {
         let builtin = PlanSet::compile(&schema::builtin_pool());
-        Self { workers, metrics: Arc::default(), builtin, stopped }
+        Self { workers, metrics: Arc::default(), rechecks: Arc::default(), builtin, stopped }
     }
 }
 
@@ -99,6 +101,24 @@ impl State {
         Ok((parts.into_state(authenticator, limit_store, observer, snapshot), warnings))
     }
 
+    /// What open streams are judged by from now on.
+    pub(super) fn callers(&self) -> InForce {
+        let listeners = self.settings.listeners.iter();
+        let snapshot = Arc::clone(&self.snapshot);
+        InForce {
+            authenticator: Arc::clone(&self.authenticator),
+            listeners: listeners
+                .filter_map(|listener| {
+                    Some((listener.name.clone(), Arc::clone(listener.addresses.as_ref()?)))
+                })
+                .collect(),
+            method: Box::new(move |path| {
+                let shown = snapshot.shown(Exposes::default());
+                shown.rpc(path).cloned().or_else(|| shown.unknown().find(path))
+            }),
+        }
+    }
+
     /// What the requests of a listener meet on a worker.
     pub(super) fn shared(
         &self,
@@ -113,6 +133,7 @@ impl State {
             load: Arc::clone(load),
             addresses,
             limit_store: self.limit_store.clone(),
+            rechecks: Arc::clone(&process.rechecks),
         };
         let errors = ErrorRenderer { form: listener.errors, builtin: Arc::clone(&process.builtin) };
         let (observer, snapshot) = (Arc::clone(&self.observer), Arc::clone(&self.snapshot));

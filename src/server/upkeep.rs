@@ -8,20 +8,23 @@ use tokio::sync::{mpsc, watch};
 
 use super::relist::Relisting;
 use super::renew::Renewal;
-use crate::policy::Authenticator;
+use crate::policy::{Authenticator, Rechecks};
 
 /// All of it, for what is in force.
 pub(super) struct Upkeep {
     pub authenticator: Arc<Authenticator>,
     pub renewal: Renewal,
     pub relisting: Relisting,
+    /// Told when fewer callers may be let in than before.
+    pub rechecks: Arc<Rechecks>,
 }
 
 impl Upkeep {
     /// Without an end.
     async fn run(&mut self) {
-        let Self { authenticator, renewal, relisting } = self;
-        join3(authenticator.keep_fresh(), renewal.run(), relisting.run()).await;
+        let Self { authenticator, renewal, relisting, rechecks } = self;
+        let changed = || rechecks.again();
+        join3(authenticator.keep_fresh(changed), renewal.run(), relisting.run(changed)).await;
         std::future::pending().await
     }
 }
