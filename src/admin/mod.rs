@@ -1,10 +1,12 @@
 //! What operators and orchestrators ask: is it alive, is it ready, how is it doing. On an address of its own.
 
+mod reload;
 mod settings;
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -13,6 +15,7 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tracing::error;
 
+pub use reload::{Attempt, ReloadReport};
 pub use settings::AdminSettings;
 
 use crate::telemetry::Metrics;
@@ -21,7 +24,8 @@ use crate::upstream::Clusters;
 /// What the admin address tells of.
 pub struct Admin {
     pub metrics: Arc<Metrics>,
-    pub clusters: Arc<Clusters>,
+    pub clusters: Arc<ArcSwap<Clusters>>,
+    pub reload: Arc<ReloadReport>,
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -31,6 +35,7 @@ pub async fn serve(listener: StdListener, admin: Admin, mut closed: watch::Recei
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/reload", get(reload))
         .with_state(Arc::new(admin));
     let served = async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -46,7 +51,7 @@ pub async fn serve(listener: StdListener, admin: Admin, mut closed: watch::Recei
 async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
     let (status, text) = if *admin.stopping.borrow() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
-    } else if admin.clusters.all_reachable() {
+    } else if admin.clusters.load().all_reachable() {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "an upstream can't be reached")
@@ -60,6 +65,14 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
             let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, content_type)], text).into_response()
         }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The generation in force, and what became of the last reload, in JSON.
+async fn reload(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    match admin.reload.json() {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -16,6 +16,7 @@ mod measures;
 mod names;
 mod process;
 mod reader;
+mod reload;
 mod rules;
 mod schema;
 mod security_headers;
@@ -28,7 +29,7 @@ pub mod values;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::admin::AdminSettings;
@@ -36,8 +37,9 @@ use crate::policy::identity::IdentitySettings;
 use crate::policy::{LimitSettings, Rule};
 use crate::problem::{Problem, Problems};
 use crate::schema::SchemaSettings;
-use crate::server::ListenerSettings;
+use crate::server::{ListenerSettings, ReloadSettings};
 use crate::telemetry::AccessLogSettings;
+use crate::tls::{Mark, note, noting};
 use crate::upstream::UpstreamSettings;
 
 pub use api_keys::{load as api_keys_of, moment};
@@ -69,6 +71,17 @@ pub struct Settings {
     pub workers: Option<NonZeroUsize>,
     /// How long calls that are under way may still take once the process is told to stop.
     pub drain: Duration,
+    pub reload: ReloadSettings,
+    /// Where all this was read. Without it, reloads read the schema again and leave all else as it is.
+    pub file: Option<ConfigFile>,
+}
+
+/// A configuration file.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    pub path: PathBuf,
+    /// The file and all that it names, but for the schema, as they were before they were read.
+    pub files: Vec<Mark>,
 }
 
 impl Settings {
@@ -83,6 +96,13 @@ const MAX_BYTES: u64 = 4 << 20;
 /// # Errors
 /// Every problem in the file, in the order of its lines; or that it can't be read.
 pub fn load(path: &Path) -> Result<(Settings, Problems), Problems> {
+    let (loaded, files) = noting(|| load_noted(path));
+    let (mut settings, warnings) = loaded?;
+    settings.file = Some(ConfigFile { path: path.to_owned(), files });
+    Ok((settings, warnings))
+}
+
+fn load_noted(path: &Path) -> Result<(Settings, Problems), Problems> {
     let bytes = read_bounded(path, MAX_BYTES)
         .map_err(|why| Problem::error(format!("the configuration can't be read: {why}")).in_file(path))?;
     let text = String::from_utf8(bytes)
@@ -92,6 +112,7 @@ pub fn load(path: &Path) -> Result<(Settings, Problems), Problems> {
 
 /// The bytes of a file that has no more than `most` of them, or why there are none.
 fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    note(path);
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes));
     match read {
@@ -135,6 +156,7 @@ fn settings(root: &mut Map<'_>) -> Option<Settings> {
     let workers = root.value("workers", process::workers);
     let mut drain = Settings::DEFAULT_DRAIN;
     root.set("drain", &mut drain, values::duration_or_zero);
+    let reload = reload::read(root);
     let upstreams = upstreams.into_iter().filter_map(|upstream| upstream.settings).collect();
     Some(Settings {
         listeners,
@@ -147,6 +169,8 @@ fn settings(root: &mut Map<'_>) -> Option<Settings> {
         access_log,
         workers,
         drain,
+        reload,
+        file: None,
     })
 }
 

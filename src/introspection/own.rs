@@ -73,6 +73,7 @@ impl Exposes {
 /// The gateway's own services.
 pub struct Own {
     shown: Exposes,
+    pool: DescriptorPool,
     plans: Arc<PlanSet>,
     methods: Vec<Method>,
     /// Reflection tells of health where the listener has it; so there are two, the first one tells.
@@ -97,14 +98,23 @@ impl Own {
         Self {
             shown,
             plans: PlanSet::compile(&pool),
-            methods: pool
-                .services()
-                .filter(|service| shown.shows(service.full_name()))
-                .flat_map(|service| service.methods().collect::<Vec<_>>())
-                .map(|method| Method::new(method, Vec::new()))
-                .collect(),
+            methods: methods(&pool, shown),
+            pool,
             servers: [server(true), server(false)],
             exposed,
+        }
+    }
+
+    /// The same servers, for listeners that show these at most.
+    #[must_use]
+    pub fn showing(&self, shown: Exposes) -> Self {
+        Self {
+            shown,
+            plans: Arc::clone(&self.plans),
+            methods: methods(&self.pool, shown),
+            pool: self.pool.clone(),
+            servers: self.servers.clone(),
+            exposed: self.exposed.clone(),
         }
     }
 
@@ -137,6 +147,12 @@ impl Own {
     pub fn expose(&self, exposed: Arc<Exposed>) {
         self.exposed.send_replace(exposed);
     }
+}
+
+fn methods(pool: &DescriptorPool, shown: Exposes) -> Vec<Method> {
+    let services = pool.services().filter(|service| shown.shows(service.full_name()));
+    let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods.map(|method| Method::new(method, Vec::new())).collect()
 }
 
 /// One server of these services, for any number of pipes.

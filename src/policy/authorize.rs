@@ -53,7 +53,7 @@ impl Authorization {
 
     /// # Errors
     /// The caller may not; `missing` is the fault where nobody knows who it is.
-    fn check(&self, principal: &Principal, missing: impl FnOnce() -> Fault) -> Result<(), Fault> {
+    pub(super) fn check(&self, principal: &Principal, missing: impl FnOnce() -> Fault) -> Result<(), Fault> {
         let identity = principal.identity();
         if let Some((rule, deny)) = &self.deny {
             let is_denied = match deny {

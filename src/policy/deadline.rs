@@ -4,6 +4,7 @@
 //! it goes to the backend as `grpc-timeout`.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tower::{Layer, Service};
 
 use super::call::Call;
 use super::identity::credential_expired;
+use super::recheck::Recheck;
 use crate::fault::{Code, Fault, Kind};
 
 type Reader = fn(&str) -> Option<Duration>;
@@ -26,26 +28,50 @@ const HEADERS: [(HeaderName, Reader); 3] = [
 ];
 
 /// When a call has to be over, whoever still has something to say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct TimeLimit {
     /// The end of its time.
     pub deadline: Option<Instant>,
     /// The end of its credential's. None where that doesn't end a call.
     pub expiry: Option<Instant>,
+    /// By what a stream is judged again while it is open.
+    pub recheck: Option<Arc<Recheck>>,
 }
+
+/// Ready when a call has to be over.
+pub(crate) type Over = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl TimeLimit {
     /// The first of both.
     #[must_use]
-    pub fn at(self) -> Option<Instant> {
+    pub fn at(&self) -> Option<Instant> {
         match (self.deadline, self.expiry) {
             (Some(deadline), Some(expiry)) => Some(deadline.min(expiry)),
             (deadline, expiry) => deadline.or(expiry),
         }
     }
 
+    /// Waits for what ends the call, where something may.
+    pub(crate) fn over(&self) -> Option<Over> {
+        let recheck = self.recheck.clone().map(Recheck::refused);
+        match (self.at(), recheck) {
+            (None, None) => None,
+            (Some(at), None) => Some(Box::pin(sleep_until(at))),
+            (None, Some(refused)) => Some(Box::pin(refused)),
+            (Some(at), Some(refused)) => Some(Box::pin(async move {
+                tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = refused => {}
+                }
+            })),
+        }
+    }
+
     /// What a call becomes that is not over by then.
-    pub(crate) fn passed(self) -> Fault {
+    pub(crate) fn passed(&self) -> Fault {
+        if let Some(Err(fault)) = self.recheck.as_ref().map(|recheck| recheck.judge()) {
+            return fault;
+        }
         match self.expiry {
             Some(expiry) if self.at() == Some(expiry) => credential_expired(),
             Some(_) | None => deadline_passed(),
@@ -53,7 +79,7 @@ impl TimeLimit {
     }
 
     /// What a call becomes that failed with `fault`.
-    pub(crate) fn judge(self, fault: Fault) -> Fault {
+    pub(crate) fn judge(&self, fault: Fault) -> Fault {
         cancelled_in_time(fault, self.deadline)
     }
 }
@@ -96,9 +122,13 @@ where
             (asked, configured) => asked.or(configured),
         };
         call.limit.deadline = least.and_then(|least| Instant::now().checked_add(least));
-        let limit = call.limit;
-        let sleep = limit.at().map(sleep_until);
-        DeadlineFuture::Inner { inner: self.0.call(call), sleep, limit }
+        let limit = call.limit.clone();
+        // Boxed for streams alone: unary calls are many, and have no more than a time.
+        let (sleep, over) = match limit.recheck {
+            None => (limit.at().map(sleep_until), None),
+            Some(_) => (None, limit.over()),
+        };
+        DeadlineFuture::Inner { inner: self.0.call(call), sleep, over, limit }
     }
 }
 
@@ -106,7 +136,7 @@ pin_project! {
     #[project = DeadlineProjection]
     pub enum DeadlineFuture<F> {
         Refused { fault: Option<Fault> },
-        Inner { #[pin] inner: F, #[pin] sleep: Option<Sleep>, limit: TimeLimit },
+        Inner { #[pin] inner: F, #[pin] sleep: Option<Sleep>, over: Option<Over>, limit: TimeLimit },
     }
 }
 
@@ -122,14 +152,13 @@ where
                 Some(fault) => Poll::Ready(Err(fault)),
                 None => Poll::Pending,
             },
-            DeadlineProjection::Inner { inner, sleep, limit } => {
+            DeadlineProjection::Inner { inner, sleep, over, limit } => {
                 if let Poll::Ready(result) = inner.poll(cx) {
                     return Poll::Ready(result.map_err(|fault| limit.judge(fault)));
                 }
-                match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
-                    Some(Poll::Ready(())) => Poll::Ready(Err(limit.passed())),
-                    Some(Poll::Pending) | None => Poll::Pending,
-                }
+                let is_late = sleep.as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready());
+                let is_over = over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready());
+                if is_late || is_over { Poll::Ready(Err(limit.passed())) } else { Poll::Pending }
             }
         }
     }

@@ -18,6 +18,7 @@ mod fields;
 pub mod identity;
 mod limits;
 mod origin;
+mod recheck;
 mod security_headers;
 mod settings;
 mod size;
@@ -42,6 +43,7 @@ pub use limits::{
     RateLimit, RateLimitFuture, RedisSettings, RuleLimit, SharedStore, Tier, TierBy, Window,
 };
 pub use origin::OriginCheck;
+pub use recheck::{InForce, KeepWatch, Recheck, Rechecks};
 pub use security_headers::{SecurityHeaders, Wins};
 pub use settings::{Defaults, Rule};
 pub use size::{BodySize, BodySizeFuture};

@@ -1,17 +1,16 @@
-//! Answers that end at their deadline, though nobody asks for more of them: a client that does not read must not keep a
-//! call for longer than it may take.
+//! Answers that end at their deadline, or with their caller's rights, though nobody asks for more of them: a client that does
+//! not read must not keep a call for longer than it may take.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::Frame;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::body::{Aborted, LiveBody, ReplyBody};
 use crate::fault::Fault;
+use crate::policy::TimeLimit;
 
 /// An answer whose call can be given up.
 pub(super) trait Expire: LiveBody {
@@ -19,44 +18,55 @@ pub(super) trait Expire: LiveBody {
     fn expire(&mut self);
 }
 
-/// The body that ends at `deadline`.
-pub(super) fn in_time(body: impl Expire + 'static, deadline: Option<Instant>) -> ReplyBody {
-    let Some(deadline) = deadline else { return ReplyBody::live(body) };
-    let body = Arc::new(Mutex::new(body));
+/// The body that ends with what limits its call.
+pub(super) fn in_time(body: impl Expire + 'static, limit: &TimeLimit) -> ReplyBody {
+    let Some(over) = limit.over() else { return ReplyBody::live(body) };
+    let shared = Arc::new(Mutex::new(Shared { body, waiting: None }));
     let mut end = JoinSet::new();
-    let late = Arc::clone(&body);
+    let late = Arc::clone(&shared);
     end.spawn(async move {
-        sleep_until(deadline).await;
-        lock(&late).expire();
+        over.await;
+        let waiting = {
+            let mut late = lock(&late);
+            late.body.expire();
+            late.waiting.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
     });
-    ReplyBody::live(InTime { body, sleep: Box::pin(sleep_until(deadline)), is_late: false, _end: end })
+    ReplyBody::live(InTime { shared, _end: end })
 }
 
 struct InTime<L> {
-    body: Arc<Mutex<L>>,
-    /// Wakes whoever waits for the answer.
-    sleep: Pin<Box<Sleep>>,
-    is_late: bool,
+    shared: Arc<Mutex<Shared<L>>>,
     /// Ends the call in time even if nobody polls the answer. Dropped with it.
     _end: JoinSet<()>,
 }
 
-fn lock<L>(body: &Mutex<L>) -> MutexGuard<'_, L> {
-    body.lock().unwrap_or_else(PoisonError::into_inner)
+struct Shared<L> {
+    body: L,
+    /// Whoever waits for the answer.
+    waiting: Option<Waker>,
+}
+
+fn lock<L>(shared: &Mutex<Shared<L>>) -> MutexGuard<'_, Shared<L>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<L: Expire> LiveBody for InTime<L> {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let mut body = lock(&self.body);
-        // Before the answer, which may always have something to give.
-        if !self.is_late && self.sleep.as_mut().poll(cx).is_ready() {
-            self.is_late = true;
-            body.expire();
+        let mut shared = lock(&self.shared);
+        let polled = shared.body.poll_piece(cx);
+        if polled.is_pending()
+            && !shared.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(cx.waker()))
+        {
+            shared.waiting = Some(cx.waker().clone());
         }
-        body.poll_piece(cx)
+        polled
     }
 
     fn take_fault(&mut self) -> Option<Fault> {
-        lock(&self.body).take_fault()
+        lock(&self.shared).body.take_fault()
     }
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, Problems};
+use crate::tls::note;
 
 /// How deep below a given folder files are looked for.
 const MAX_DEPTH: usize = 32;
@@ -79,6 +80,7 @@ pub(super) fn expand(inputs: &[String], kind: InputKind, problems: &mut Problems
 
 fn one(input: &str, kind: InputKind) -> Result<Vec<Found>, Problem> {
     let path = Path::new(input);
+    note(path);
     match fs::metadata(path) {
         Ok(about) if about.is_dir() => in_folder(path, kind),
         Ok(_) => Ok(vec![Found { path: path.to_owned(), root: parent(path) }]),
@@ -102,6 +104,7 @@ fn in_folder(root: &Path, kind: InputKind) -> Result<Vec<Found>, Problem> {
     while let Some((folder, depth)) = folders.pop() {
         let unreadable =
             |error| Problem::error(format!("the folder `{}` can't be read: {error}", folder.display()));
+        note(&folder);
         for entry in fs::read_dir(&folder).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             // Hidden entries are no inputs; among them are the folders that Kubernetes swaps.
@@ -143,6 +146,7 @@ fn in_folder(root: &Path, kind: InputKind) -> Result<Vec<Found>, Problem> {
 
 fn by_glob(input: &str, kind: InputKind) -> Result<Vec<Found>, Problem> {
     let root = fixed_part(input);
+    note_folders(&root);
     let paths = glob::glob(input)
         .map_err(|error| Problem::error(format!("`{input}` is no valid glob: {}", error.msg)))?;
     let mut found = Vec::new();
@@ -164,6 +168,25 @@ fn by_glob(input: &str, kind: InputKind) -> Result<Vec<Found>, Problem> {
     Ok(found)
 }
 
+/// How many folders below a glob's root are looked at for new files.
+const MAX_FOLDERS: usize = 1_000;
+
+/// Notes the folders in which a glob may match something.
+fn note_folders(root: &Path) {
+    let mut folders = vec![(root.to_owned(), 0)];
+    let mut left = MAX_FOLDERS;
+    while let Some((folder, depth)) = folders.pop() {
+        note(&folder);
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            if depth < MAX_DEPTH && left > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                left -= 1;
+                folders.push((entry.path(), depth + 1));
+            }
+        }
+    }
+}
+
 /// The folder before the first component of a glob that has a wildcard.
 fn fixed_part(input: &str) -> PathBuf {
     let fixed: PathBuf = Path::new(input)
@@ -175,6 +198,7 @@ fn fixed_part(input: &str) -> PathBuf {
 
 /// Reads a file that an input names. It may be a pipe, whose length shows only when it is read.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    note(path);
     let unreadable = |why: String| Problem::error(format!("`{}` can't be read: {why}", path.display()));
     let file = fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let mut bytes = Vec::new();

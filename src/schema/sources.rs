@@ -11,6 +11,7 @@ use super::inputs::{Found, read_text};
 use super::load::{RawFile, shielded};
 use super::{FileOrigin, editions};
 use crate::problem::{Excerpt, Problem, Problems};
+use crate::tls::note;
 
 /// Compiles `protos` and gives them and what they import from the file system. Imports are looked
 /// for in `imports`, then among the `known` files.
@@ -22,7 +23,10 @@ pub(super) fn compile<'k>(
 ) -> Vec<RawFile> {
     let folders = folders(protos, imports);
     let resolver = Sources {
-        folders: folders.iter().cloned().map(IncludeFileResolver::new).collect(),
+        folders: folders
+            .iter()
+            .map(|folder| (IncludeFileResolver::new(folder.clone()), folder.clone()))
+            .collect(),
         known: known
             .filter_map(|file| Some((file.name().to_owned(), editions::lower(file).ok()?.encoded)))
             .collect(),
@@ -81,18 +85,20 @@ fn folders(protos: &[Found], imports: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Where protox looks for a file: the import folders, then what is known without sources.
 struct Sources {
-    folders: Vec<IncludeFileResolver>,
+    folders: Vec<(IncludeFileResolver, PathBuf)>,
     known: FxHashMap<String, Bytes>,
 }
 
 impl FileResolver for Sources {
     fn resolve_path(&self, path: &Path) -> Option<String> {
-        self.folders.iter().find_map(|folder| folder.resolve_path(path))
+        self.folders.iter().find_map(|(folder, _)| folder.resolve_path(path))
     }
 
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         let known = self.known.get(name);
-        for folder in &self.folders {
+        for (folder, path) in &self.folders {
+            // Even if it isn't there: it may come.
+            note(&path.join(name));
             match folder.open_file(name) {
                 Err(error) if error.is_file_not_found() => {}
                 // Later releases of descriptor.proto use what protox can't read.

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::error;
 
-use super::run::spawn;
+use super::worker::spawn;
 use crate::problem::{Problem, Problems};
 
 /// A thread that runs tasks of others. It ends when this is dropped.

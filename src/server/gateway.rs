@@ -1,6 +1,5 @@
 //! The gateway as a tower `Service`, for programs that have a server of their own.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,29 +9,23 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tower::Service;
 
 use super::background::Background;
-use super::limiting::Limiting;
+use super::front::{Front, no_listener};
 use super::load::Load;
 use super::observe::Observed;
-use super::relist::Relisting;
 use super::reload::Reloader;
-use super::run::{keep_keys_fresh, spawn};
-use super::snapshot;
 use super::sources::Sources;
-use super::stack::{Policies, Shared, stack};
-use crate::codec::PlanSet;
+use super::stack::{Shared, stack};
+use super::state::{Process, State};
+use super::upkeep::keep;
+use super::worker::spawn;
 use crate::config::Settings;
-use crate::introspection::Own;
-use crate::policy::{AddressLimits, Authenticator, SharedStore};
-use crate::problem::{Problem, Problems};
+use crate::problem::Problems;
 use crate::protocol::BoxError;
-use crate::protocol::rest::ErrorRenderer;
-use crate::schema;
-use crate::telemetry::{AccessLog, Metrics, Observer};
-use crate::upstream::Clusters;
+use crate::tls::noting;
 
 /// A gateway without listeners, for example as the fallback of an axum router. It judges requests by the first listener
 /// of its settings, and connects to its upstreams on the runtime that it is called on.
@@ -42,12 +35,12 @@ pub struct Gateway {
 }
 
 struct Inner {
-    shared: Shared,
-    /// Told to load the schema again.
+    shared: Arc<ArcSwap<Shared>>,
+    /// Told to load everything again.
     reload: Arc<Notify>,
     /// Looks after the upstreams.
     _background: Background,
-    /// Dropped, it ends the thread that does so.
+    /// Dropped, it ends the threads that do so, and those that look after files.
     _alive: watch::Sender<bool>,
 }
 
@@ -58,58 +51,28 @@ impl Gateway {
     /// # Errors
     /// Every problem in settings, schema and rules.
     pub fn new(settings: &Settings) -> Result<(Self, Problems), Problems> {
-        let listener = settings
-            .listeners
-            .first()
-            .ok_or_else(|| Problem::error("a gateway needs a listener to take choices from"))?;
-        let metrics = Arc::new(Metrics::default());
-        let clusters = Arc::new(Clusters::new(&settings.upstreams, 1, &metrics)?);
-        let background = Background::start()?;
-        clusters.look_after(background.handle());
-        let mut sources = Sources::new(&settings.schema, &settings.upstreams);
-        let (schema, mut warnings) = sources.first(settings.schema.wait())?;
+        let settings = Arc::new(settings.clone());
+        let listener = settings.listeners.first().ok_or_else(no_listener)?;
         let (alive, stopped) = watch::channel(false);
-        let own = Arc::new(Own::new(listener.exposes, &clusters, 1, stopped.clone()));
-        let limiting = Limiting::new(settings, &metrics);
-        let (snapshot, more) =
-            snapshot::build(&schema, &settings.rules, &clusters, &own, &metrics, &limiting, 1)?;
-        own.expose(Arc::clone(snapshot.exposed()));
+        let background = Background::start()?;
+        let process = Process::new(1, background.handle().clone(), stopped.clone());
+        let mut sources = Sources::new(&settings.schema, &settings.upstreams);
+        let (loaded, marks) = noting(|| sources.first(settings.schema.wait()));
+        let (schema, mut warnings) = loaded?;
+        let (state, more) = State::first(&process, Arc::clone(&settings), &schema)?;
         warnings.extend(more);
-        let access_log = AccessLog::open(&settings.access_log, Arc::clone(&metrics))
-            .map_err(|error| Problem::error(format!("the access log can't be opened: {error}")))?
-            .map(Arc::new);
-        let observer = Arc::new(Observer { metrics: Arc::clone(&metrics), access_log });
-        let builtin = PlanSet::compile(&schema::builtin_pool());
-        let errors = Arc::new(ErrorRenderer { form: listener.errors, builtin });
-        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
-        let authenticator = Arc::new(Authenticator::new(&settings.identity, Arc::clone(&metrics))?);
-        // As all threads here, it ends by itself when the gateway is dropped.
-        let _ = keep_keys_fresh(&authenticator, stopped.clone())?;
-        let limit_store = settings.limits.redis.clone();
-        let policies = Policies {
-            authenticator,
-            load: Arc::new(Load::new(listener.limits.requests)),
-            addresses: AddressLimits::new(&listener.name, &listener.address_limits, &limiting.limiters),
-            limit_store: limit_store.map(|redis| Arc::new(SharedStore::new(redis, 1, &metrics))),
-        };
-        let shared = Shared::new(listener, observer, errors, Arc::clone(&snapshots), policies, 0);
-        let relisting = Relisting::new(std::slice::from_ref(listener), &settings.rules, Arc::clone(&metrics));
-        if !relisting.is_empty() {
-            // It ends by itself when the gateway is dropped.
-            let _ = spawn("addresses".into(), stopped.clone(), move |stopped| relisting.run(stopped))?;
-        }
-        let reloader = Reloader {
-            sources,
-            rules: settings.rules.clone(),
-            clusters,
-            own,
-            metrics,
-            limiting,
-            snapshots,
-            silent: BTreeSet::new(),
-        };
+        drop(schema);
+        let load = Arc::new(Load::new(listener.limits.requests));
+        let shared = Arc::new(ArcSwap::from_pointee(state.shared(&process, listener, &load, 0)));
+        let keys = settings.limits.keys.get();
+        let front = Front::Mounted { shared: Arc::clone(&shared), load, keys };
+        let prepared = front.prepare(&settings)?;
+        let (upkeeps, upkeep) = mpsc::unbounded_channel();
+        let reloader = Reloader::begin(process, state, front, prepared, sources, marks, upkeeps);
         let reload = Arc::new(Notify::new());
         let told = Arc::clone(&reload);
+        // They end by themselves when the gateway is dropped.
+        let _ = spawn("upkeep".into(), stopped.clone(), move |stopped| keep(upkeep, stopped))?;
         let _ = spawn("reload".into(), stopped, move |stopped| reloader.run(told, stopped))?;
         Ok((
             Self { inner: Arc::new(Inner { shared, reload, _background: background, _alive: alive }) },
@@ -138,6 +101,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(stack(&self.inner.shared).call(request))
+        Box::pin(stack(&self.inner.shared.load()).call(request))
     }
 }

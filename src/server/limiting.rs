@@ -13,7 +13,7 @@ use crate::telemetry::Metrics;
 
 /// What limits are compiled with. One for the process, so that reloads find again what was counted.
 pub(super) struct Limiting {
-    pub limiters: Limiters,
+    pub limiters: Arc<Limiters>,
     tiers: Vec<Tier>,
     /// Whether some listener asks who calls where no rule says anything.
     asks_by_default: bool,
@@ -27,8 +27,18 @@ pub(super) struct Compiled {
 
 impl Limiting {
     pub(super) fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Self {
+        let limiters = Limiters::new(settings.limits.keys.get(), Arc::clone(metrics));
+        Self::with(settings, Arc::new(limiters))
+    }
+
+    /// By other settings, with the counts that there are.
+    pub(super) fn renew(&self, settings: &Settings) -> Self {
+        Self::with(settings, Arc::clone(&self.limiters))
+    }
+
+    fn with(settings: &Settings, limiters: Arc<Limiters>) -> Self {
         Self {
-            limiters: Limiters::new(settings.limits.keys.get(), Arc::clone(metrics)),
+            limiters,
             tiers: settings.limits.tiers.clone(),
             asks_by_default: settings.listeners.iter().any(|listener| listener.defaults.auth != Auth::None),
         }

@@ -1,6 +1,5 @@
 //! Accepting connections on one worker, and serving each with the HTTP that it speaks.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -10,25 +9,27 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use tower::Service;
 use tracing::{debug, warn};
 
 use super::io::{ClientIo, Opening, Version, sniff};
+use super::live::Live;
 use super::observe::{Client, ObserveService, Observed};
 use super::proxied::{self, Refused};
 use super::refuse::refuse;
 use super::render::Rendered;
 use super::resolve::Routed;
-use super::settings::ListenerSettings;
+use super::room::Room;
+use super::settings::ConnectionSettings;
 use super::streams::Streams;
 use super::tls::{self, Came, Failure, Served, Settled};
 use super::transport::Transport;
@@ -38,24 +39,11 @@ use crate::policy::address::{Peer, ProxiedFor};
 use crate::telemetry::Metrics;
 use crate::tls::PeerCertificates;
 
-/// Connections that the kernel holds until they are accepted.
-const BACKLOG: i32 = 4096;
 /// After an error that concerns the process (no descriptors left), accepting again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What one client stream and one connection may have under way.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-
-/// Opens a listening socket that other workers may share.
-pub(super) fn bind(address: SocketAddr) -> io::Result<StdListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// A connection on which HTTP can begin.
 struct Opened {
@@ -67,66 +55,72 @@ struct Opened {
     certificates: Option<PeerCertificates>,
 }
 
-/// What all connections of a listener share on one worker.
+/// What connections of a listener are served by, on all workers. It is swapped as a whole; a connection keeps what it
+/// began with.
 pub(super) struct Acceptor {
-    pub settings: ListenerSettings,
+    pub settings: ConnectionSettings,
     /// There where the settings have TLS.
     pub tls: Option<Served>,
     /// Room for connections, over all workers.
-    pub room: Arc<Semaphore>,
+    pub room: Arc<Room>,
     pub metrics: Arc<Metrics>,
-    /// Turns true when the process is to stop.
+    /// Turns true when the listener is to close, or the process to stop.
     pub stop: watch::Receiver<bool>,
-    /// Held by every connection, so that the worker knows when the last one is gone.
-    pub alive: mpsc::Sender<()>,
+}
+
+/// Accepts until it is told to stop. `alive` is held by every connection, so that the worker knows when the last one is
+/// gone.
+pub(super) async fn accept_all<S>(
+    door: Arc<ArcSwap<Acceptor>>,
+    listener: StdListener,
+    live: Arc<Live<S>>,
+    alive: mpsc::Sender<()>,
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send + Routed>
+        + Send
+        + 'static,
+{
+    let listener = TcpListener::from_std(listener)?;
+    let (mut stop, room) = {
+        let acceptor = door.load();
+        (acceptor.stop.clone(), Arc::clone(&acceptor.room))
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            accepted = accept(&listener, &room) => accepted,
+        };
+        let acceptor = door.load_full();
+        let (stream, peer, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(listener = acceptor.settings.name, %error, "can't accept connections");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (live, alive) = (Arc::clone(&live), alive.clone());
+        tokio::spawn(async move {
+            let held = Arc::new((acceptor.metrics.connection(), place, alive));
+            if let Err(error) = acceptor.serve(stream, peer, live, held).await {
+                debug!(%peer, error, "connection ended");
+            }
+        });
+    }
 }
 
 impl Acceptor {
-    /// Accepts until it is told to stop.
-    pub(super) async fn run<S>(self, listener: StdListener, stack: ObserveService<S>) -> io::Result<()>
-    where
-        S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send + Routed>
-            + Clone
-            + Send
-            + 'static,
-    {
-        let listener = TcpListener::from_std(listener)?;
-        let mut stop = self.stop.clone();
-        let acceptor = Arc::new(self);
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                accepted = accept(&listener, &acceptor.room) => accepted,
-            };
-            let (stream, peer, place) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    warn!(listener = acceptor.settings.name, %error, "can't accept connections");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let (acceptor, stack) = (Arc::clone(&acceptor), stack.clone());
-            tokio::spawn(async move {
-                let held = Arc::new((acceptor.metrics.connection(), place, acceptor.alive.clone()));
-                if let Err(error) = acceptor.serve(stream, peer, stack, held).await {
-                    debug!(%peer, error, "connection ended");
-                }
-            });
-        }
-    }
-
     async fn serve<S>(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        stack: ObserveService<S>,
+        live: Arc<Live<S>>,
         held: Arc<dyn Send + Sync>,
     ) -> Result<(), String>
     where
         S: Service<Request<Incoming>, Response = Rendered, Error = Infallible, Future: Send + Routed>
-            + Clone
             + Send
             + 'static,
     {
@@ -145,8 +139,7 @@ impl Acceptor {
             held,
         };
         let from = Peer::new(peer, self.tls.is_some(), &self.settings.forwarding);
-        let stack = RefCell::new(stack.for_client(client));
-        let service = Hyper { stack, from, certificates, watch: Arc::clone(&watch) };
+        let service = Hyper { live, client, from, certificates, watch: Arc::clone(&watch) };
         match version {
             Version::Http1 => {
                 let connection = self.http1().serve_connection(TokioIo::new(io), service).with_upgrades();
@@ -297,14 +290,20 @@ impl Acceptor {
             // It fails only where nobody is left to tell it, and then the process ends anyway.
             let _ = stop.wait_for(|stop| *stop).await;
         });
-        let mut stopped = false;
+        // From the moment that it is told to stop.
+        let mut drain: Option<Pin<Box<Sleep>>> = None;
         let mut clock = pin!(sleep(inspector.interval()));
         poll_fn(|cx| {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|error| error.to_string()));
             }
-            if !stopped && stopping.as_mut().poll(cx).is_ready() {
-                stopped = true;
+            if let Some(drain) = &mut drain {
+                if drain.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err("its calls took longer than a drain may".to_owned()));
+                }
+            } else if stopping.as_mut().poll(cx).is_ready() {
+                let drain = drain.insert(Box::pin(sleep(self.settings.drain)));
+                let _ = drain.as_mut().poll(cx);
                 connection.as_mut().finish();
                 // What it says by that has to be polled out.
                 return connection.as_mut().poll(cx).map(|result| result.map_err(|error| error.to_string()));
@@ -339,10 +338,10 @@ const MIN_HEAD: usize = 8192;
 
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    room: &Room,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     // Above the limit connections wait in the kernel's queue.
-    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let place = room.place().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
 }
@@ -378,10 +377,10 @@ where
     }
 }
 
-/// The stack as hyper calls it: on one connection, one call after the other. A copy for each call would count some
-/// dozen references up and down.
+/// The stack as hyper calls it. It isn't copied for each call: that would count some dozen references up and down.
 struct Hyper<S> {
-    stack: RefCell<ObserveService<S>>,
+    live: Arc<Live<S>>,
+    client: Client,
     from: Peer,
     /// Every request of the connection carries them.
     certificates: Option<PeerCertificates>,
@@ -392,7 +391,7 @@ struct Hyper<S> {
 impl<S, B> hyper::service::Service<Request<B>> for Hyper<S>
 where
     B: Body,
-    S: Service<Request<B>, Response = Rendered, Error = Infallible, Future: Routed> + Clone,
+    S: Service<Request<B>, Response = Rendered, Error = Infallible, Future: Routed>,
 {
     type Response = Response<Observed>;
     type Error = Infallible;
@@ -406,8 +405,7 @@ where
         if may_be_left(&request) {
             request.extensions_mut().insert(Arc::clone(&self.watch));
         }
-        // It is not borrowed at this moment: what `call` returns holds nothing of the stack.
-        self.stack.borrow_mut().call(request)
+        self.live.call(&self.client, request)
     }
 }
 
@@ -477,10 +475,18 @@ mod tests {
         let observer = Arc::new(Observer { metrics: Arc::default(), access_log: None });
         for (chain, want) in [(vec![], 204), (vec![7, 9], 207)] {
             let chain: Vec<_> = chain.into_iter().map(|byte| CertificateDer::from(vec![byte])).collect();
-            let stack =
-                tower::Layer::layer(&Observe::new(Arc::clone(&observer), Arc::new(Load::new(9))), Probe);
+            let live = Live::of(tower::Layer::layer(
+                &Observe::new(Arc::clone(&observer), Arc::new(Load::new(9))),
+                Probe,
+            ));
             let service = Hyper {
-                stack: RefCell::new(stack),
+                live: Arc::new(live),
+                client: Client {
+                    peer: "".into(),
+                    watch: Arc::default(),
+                    stop: watch::channel(false).1,
+                    held: Arc::new(()),
+                },
                 from: Peer::new(([127, 0, 0, 1], 1).into(), true, &Forwarding::default()),
                 certificates: PeerCertificates::verified(&chain),
                 watch: Arc::default(),

@@ -9,7 +9,7 @@ use crate::fault::{Fault, Kind};
 /// The requests of a listener, over all workers.
 pub(super) struct Load {
     under_way: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
 }
 
 /// A request that is counted until this is dropped.
@@ -17,7 +17,12 @@ pub(super) struct Counted(Arc<Load>);
 
 impl Load {
     pub(super) fn new(most: usize) -> Self {
-        Self { under_way: AtomicUsize::new(0), most }
+        Self { under_way: AtomicUsize::new(0), most: AtomicUsize::new(most) }
+    }
+
+    /// From now on there may be so many.
+    pub(super) fn allow(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Counts a request.
@@ -31,7 +36,7 @@ impl Load {
     /// # Errors
     /// There are too many.
     pub(super) fn check(&self) -> Result<(), Fault> {
-        if self.under_way.load(Ordering::Relaxed) <= self.most {
+        if self.under_way.load(Ordering::Relaxed) <= self.most.load(Ordering::Relaxed) {
             return Ok(());
         }
         let fault = Fault::new(Kind::Overloaded, "OVERLOADED", "too many requests are under way");
@@ -60,5 +65,7 @@ mod tests {
         let _fourth = load.begin();
         assert!(load.check().is_ok());
         drop(second);
+        load.allow(0);
+        assert!(load.check().is_err());
     }
 }

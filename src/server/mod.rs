@@ -5,13 +5,18 @@
 
 mod authorization;
 mod background;
+mod bind;
 mod compress;
 mod cors;
 mod edge;
+mod fleet;
+mod front;
 mod gateway;
+mod inputs;
 mod io;
 mod limiting;
 mod listener;
+mod live;
 mod load;
 mod observe;
 mod own;
@@ -22,22 +27,27 @@ mod reload;
 mod render;
 mod renew;
 mod resolve;
+mod retired;
+mod room;
 mod run;
 mod secure;
 mod settings;
 mod snapshot;
 mod sources;
 mod stack;
+mod state;
 mod streams;
 mod tls;
 mod transport;
 mod unknown;
 mod unread;
+mod upkeep;
 mod watch;
+mod worker;
 
 pub use gateway::Gateway;
 
 pub use run::{Running, start};
-pub use settings::{Limits, ListenerSettings, Timeouts};
+pub use settings::{Limits, ListenerSettings, ReloadSettings, Timeouts};
 pub use snapshot::{Snapshot, compile};
 pub use sources::load_schema;

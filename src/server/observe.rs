@@ -39,12 +39,7 @@ impl Observe {
 impl<S> Layer<S> for Observe {
     type Service = ObserveService<S>;
     fn layer(&self, inner: S) -> ObserveService<S> {
-        ObserveService {
-            inner,
-            observer: Arc::clone(&self.observer),
-            load: Arc::clone(&self.load),
-            client: None,
-        }
+        ObserveService { inner, observer: Arc::clone(&self.observer), load: Arc::clone(&self.load) }
     }
 }
 
@@ -72,14 +67,6 @@ pub(super) struct ObserveService<S> {
     inner: S,
     observer: Arc<Observer>,
     load: Arc<Load>,
-    client: Option<Client>,
-}
-
-impl<S: Clone> ObserveService<S> {
-    /// The same stack for the requests of one connection.
-    pub(super) fn for_client(&self, client: Client) -> Self {
-        Self { client: Some(client), ..self.clone() }
-    }
 }
 
 impl<S, B> Service<Request<B>> for ObserveService<S>
@@ -94,20 +81,34 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.call_of(None, request)
+    }
+}
+
+impl<S> ObserveService<S> {
+    /// The call of a client whose connection is known.
+    pub(super) fn call_of<B>(
+        &mut self,
+        client: Option<&Client>,
+        mut request: Request<B>,
+    ) -> ObserveFuture<S::Future>
+    where
+        S: Service<Request<B>, Response = Rendered, Error = Infallible, Future: Routed>,
+    {
         let id = request_id(request.headers_mut());
         traceparent(request.headers_mut());
         let mut observation = Observation::begin(
             Arc::clone(&self.observer),
             request.method().clone(),
             request.uri().clone(),
-            self.client.as_ref().map(|client| Arc::clone(&client.peer)),
+            client.map(|client| Arc::clone(&client.peer)),
             request.extensions().get::<ClientAddress>().map(|client| client.0),
             id,
         );
         // Over HTTP/1 it shows in the bytes of the connection whether a client takes them.
         let most = if request.version() == Version::HTTP_2 { SLICE } else { usize::MAX };
-        let busy = self.client.as_ref().map(|client| client.watch.begin());
+        let busy = client.map(|client| client.watch.begin());
         let counted = self.load.begin();
         // It is resolved when this returns, though nothing of it is done.
         let inner = self.inner.call(request);
@@ -116,7 +117,7 @@ where
             observation.speaks(protocol.as_str());
         }
         // A session outlives what serves its connection.
-        let client = self.client.as_ref().filter(|_| protocol == Some(Protocol::WebSocket)).cloned();
+        let client = client.filter(|_| protocol == Some(Protocol::WebSocket)).cloned();
         if let Some(method) = inner.method() {
             observation.is_of(Arc::clone(&method.stats), Arc::clone(method.upstream.name()));
         }

@@ -1,9 +1,8 @@
-//! Looks after the files of address lists while the process serves, on a thread of its own.
+//! Looks after the files of address lists while the process serves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -37,34 +36,30 @@ impl Relisting {
         Self { watched, metrics }
     }
 
-    /// Whether there is nothing to look after.
-    pub(super) fn is_empty(&self) -> bool {
-        self.watched.is_empty()
-    }
-
-    /// Looks again and again, until the process is to stop.
-    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    /// Looks again and again, without an end. `changed` hears when other lists are in force.
+    pub(super) async fn run(&mut self, changed: impl Fn()) {
         loop {
-            tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => return,
-                () = sleep(PAUSE) => {}
-            }
+            sleep(PAUSE).await;
             for watched in &mut self.watched {
-                look(watched, &self.metrics);
+                if look(watched, &self.metrics) {
+                    changed();
+                }
             }
         }
     }
 }
 
-fn look(watched: &mut WatchedLists, metrics: &Metrics) {
+/// Whether other lists are in force than before.
+fn look(watched: &mut WatchedLists, metrics: &Metrics) -> bool {
     let found = watched.look();
     let lists = watched.lists();
     match found {
-        Look::Unchanged | Look::Settling => {}
+        Look::Unchanged | Look::Settling => false,
         Look::Read(()) => {
             metrics.addresses().loaded(lists.place(), true);
             tell_sizes(lists, metrics);
             info!(list = lists.place(), "new address lists are in force");
+            true
         }
         Look::Refused(unusable) => {
             metrics.addresses().loaded(lists.place(), false);
@@ -73,6 +68,7 @@ fn look(watched: &mut WatchedLists, metrics: &Metrics) {
                 error = unusable.what,
                 "new address lists are refused, the old ones stay"
             );
+            false
         }
     }
 }

@@ -1,7 +1,5 @@
-//! Loading the schema again while the process serves: on an interval, or when told to.
-//!
-//! All of it happens on a thread of its own, and so does the end of what was replaced: compiling and dropping a large
-//! schema take longer than a worker may stand still. What is bad is refused, and what was good before goes on.
+//! Loading again while the process serves, on a thread of its own: reading files, asking backends, compiling, and freeing
+//! a large schema take longer than a worker may stand still. What is bad is refused, and what was good before goes on.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,236 +7,451 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use tracing::{info, warn};
 
-use super::limiting::Limiting;
-use super::snapshot::{self, Snapshot};
+use super::fleet::Moves;
+use super::front::Front;
+use super::inputs::{Inputs, Seen, have_changed};
+use super::relist::Relisting;
+use super::renew::Renewal;
+use super::retired::Retired;
+use super::snapshot::Snapshot;
 use super::sources::Sources;
-use crate::codec::PlanSet;
-use crate::introspection::Own;
-use crate::policy::Rule;
+use super::state::{Process, State};
+use super::upkeep::Upkeep;
+use crate::admin::{Attempt, ReloadReport};
+use crate::config::{self, Settings};
 use crate::problem::{Problem, Problems};
-use crate::telemetry::{Metrics, Reload};
+use crate::telemetry::{Observer, Reload};
+use crate::tls::{Mark, noting};
 use crate::upstream::Clusters;
 
 /// How often it is looked whether the last call that uses an old snapshot is over.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How many problems of a refused schema are logged.
+/// How often files that change while they are read are read once more, before they have to keep still by themselves.
+const MOST_TRIES: u32 = 5;
+
+/// How many problems of what is refused are logged.
 const MOST_LOGGED: usize = 10;
 
-/// Replaces the snapshot while the process serves.
-pub(super) struct Reloader {
-    pub sources: Sources,
-    pub rules: Vec<Rule>,
-    pub clusters: Arc<Clusters>,
-    pub own: Arc<Own>,
-    pub metrics: Arc<Metrics>,
-    pub limiting: Limiting,
-    pub snapshots: Arc<ArcSwap<Snapshot>>,
-    /// Upstreams that did not tell anything when they were asked last.
-    pub silent: BTreeSet<String>,
+/// What others see of what is in force.
+pub(super) struct Windows {
+    pub snapshot: ArcSwap<Snapshot>,
+    pub clusters: Arc<ArcSwap<Clusters>>,
+    pub observer: ArcSwap<Observer>,
+    pub report: Arc<ReloadReport>,
 }
 
-/// Why the schema is loaded again.
-#[derive(Clone, Copy, PartialEq, Eq)]
+impl Windows {
+    pub(super) fn new(state: &State) -> Self {
+        let report = ReloadReport::default();
+        report.in_force(state.snapshot.generation());
+        Self {
+            snapshot: ArcSwap::new(Arc::clone(&state.snapshot)),
+            clusters: Arc::new(ArcSwap::new(Arc::clone(&state.clusters))),
+            observer: ArcSwap::new(Arc::clone(&state.observer)),
+            report: Arc::new(report),
+        }
+    }
+}
+
+/// Replaces what is in force while the process serves.
+pub(super) struct Reloader {
+    process: Process,
+    state: State,
+    front: Front,
+    sources: Sources,
+    inputs: Inputs,
+    upkeeps: mpsc::UnboundedSender<Upkeep>,
+    windows: Arc<Windows>,
+    /// Upstreams that did not tell anything when they were asked last.
+    silent: BTreeSet<String>,
+    retired: Retired,
+}
+
+/// Why something is loaded again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// Somebody wants it: files are read again, too.
+    /// Somebody wants it.
     Told,
-    /// The interval is over: only what backends say counts.
+    /// Files have changed.
+    Files,
+    /// The interval of reflection is over: only what backends say counts.
     Time,
 }
 
+impl Cause {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Told => "told",
+            Self::Files => "files",
+            Self::Time => "reflection",
+        }
+    }
+}
+
+/// Why what was loaded is not put in force.
+enum Refusal {
+    Bad(Problems),
+    /// Files were changed while they were read.
+    Torn,
+}
+
+impl From<Problems> for Refusal {
+    fn from(problems: Problems) -> Self {
+        Self::Bad(problems)
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Bad(problem.into())
+    }
+}
+
+/// What a reload starts from.
+struct Read {
+    settings: Arc<Settings>,
+    sources: Sources,
+    warnings: Problems,
+    /// Asked upstreams of which it is known that they tell nothing now.
+    silent: BTreeSet<String>,
+}
+
+/// What was put in force.
+struct Put {
+    /// What was so before.
+    old: State,
+    warnings: Problems,
+    moves: Moves,
+}
+
 impl Reloader {
+    /// Puts the first state in force, whose listeners were prepared. `marks` are those of the schema.
+    pub(super) fn begin(
+        process: Process,
+        state: State,
+        mut front: Front,
+        prepared: super::front::Prepared,
+        sources: Sources,
+        marks: Vec<Mark>,
+        upkeeps: mpsc::UnboundedSender<Upkeep>,
+    ) -> Self {
+        let mut renewal = Renewal::new(Arc::clone(&process.metrics));
+        front.put(&process, &state, prepared, &mut renewal);
+        process.metrics.generation(state.snapshot.generation());
+        process.metrics.loaded();
+        process.rechecks.put(state.callers());
+        state.own.expose(Arc::clone(state.snapshot.exposed()));
+        let _ = upkeeps.send(upkeep(&process, &state, renewal));
+        let mut inputs = Inputs::default();
+        let files = state.settings.file.iter().flat_map(|file| file.files.iter().cloned());
+        inputs.judge(files.chain(marks).collect(), &state.settings, false);
+        let windows = Arc::new(Windows::new(&state));
+        let (silent, retired) = (BTreeSet::new(), Retired::default());
+        Self { process, state, front, sources, inputs, upkeeps, windows, silent, retired }
+    }
+
+    pub(super) fn windows(&self) -> &Arc<Windows> {
+        &self.windows
+    }
+
     /// Works until it is stopped.
     pub(super) async fn run(mut self, told: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
-        let every = self.sources.every();
-        let mut ticks = every.and_then(|every| Some(interval_at(Instant::now().checked_add(every)?, every)));
-        if let Some(ticks) = &mut ticks {
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        }
-        let mut retired = Retired::default();
+        let mut every = self.sources.every();
+        let mut ticks = ticks(every);
+        let mut tries = 0;
         loop {
+            if self.sources.every() != every {
+                every = self.sources.every();
+                ticks = self::ticks(every);
+            }
             let tick = async {
                 match &mut ticks {
                     Some(ticks) => drop(ticks.tick().await),
                     None => std::future::pending().await,
                 }
             };
+            let reload = self.state.settings.reload;
+            let look = reload.watch.then_some(reload.interval);
             let cause = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 () = told.notified() => Cause::Told,
                 () = tick => Cause::Time,
-                () = sleep(LOOK), if !retired.is_empty() => {
-                    retired.drop_unused();
+                () = sleep(LOOK), if !self.retired.is_empty() => {
+                    self.retired.drop_unused();
                     continue;
                 }
+                () = sleep(look.unwrap_or_default()), if look.is_some() => match self.inputs.look() {
+                    Seen::Unchanged | Seen::Settling => continue,
+                    Seen::Changed(files) => {
+                        let file = files.first().map(|file| file.display().to_string());
+                        info!(file, files = files.len(), "files have changed");
+                        Cause::Files
+                    }
+                },
             };
-            tokio::select! {
+            let is_torn = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => return,
-                old = self.reload(cause) => retired.snapshots.extend(old),
+                is_torn = self.reload(cause) => is_torn,
+            };
+            // Files that change are looked at again anyway; who told it once is not made to do so again.
+            tries = if is_torn { tries + 1 } else { 0 };
+            if is_torn && cause == Cause::Told && tries < MOST_TRIES {
+                sleep(LOOK).await;
+                told.notify_one();
             }
         }
     }
 
-    /// Loads again; gives the snapshot that was replaced, if one was.
-    async fn reload(&mut self, cause: Cause) -> Option<Arc<Snapshot>> {
-        let is_new = self.ask(cause).await;
-        if cause == Cause::Time && !is_new {
-            return None;
+    /// Loads again; whether files were changed meanwhile, so that it has to be done once more.
+    async fn reload(&mut self, cause: Cause) -> bool {
+        let began = Instant::now();
+        let (result, marks) = match cause {
+            Cause::Time => {
+                if !self.ask_again().await {
+                    return false;
+                }
+                let read = Read {
+                    settings: Arc::clone(&self.state.settings),
+                    sources: self.sources.clone(),
+                    warnings: Problems::new(),
+                    silent: std::mem::take(&mut self.silent),
+                };
+                self.load(read, cause, Vec::new())
+            }
+            Cause::Told | Cause::Files => {
+                let (read, marks) = noting(|| self.read());
+                match read {
+                    Ok(read) => match self.ask_for(read).await {
+                        Ok(read) => self.load(read, cause, marks),
+                        Err(problems) => (Err(problems.into()), marks),
+                    },
+                    Err(problems) => (Err(problems.into()), marks),
+                }
+            }
+        };
+        let refused = match result {
+            Ok(put) => {
+                self.tell(cause, began, put);
+                false
+            }
+            Err(Refusal::Torn) => {
+                info!("files were changed while they were read; they are read again");
+                return true;
+            }
+            Err(Refusal::Bad(problems)) => {
+                self.refuse(cause, began, &problems);
+                true
+            }
+        };
+        if cause != Cause::Time {
+            self.inputs.judge(marks, &self.state.settings, refused);
         }
-        let generation = self.snapshots.load().generation() + 1;
-        // A bug that one schema meets must not keep the next one from being loaded.
-        let loaded = catch_unwind(AssertUnwindSafe(|| self.load(generation))).unwrap_or_else(|_| {
-            self.metrics.panicked();
-            Err(Problem::error("loading the schema met a bug of the gateway").into())
+        false
+    }
+
+    /// Reads the configuration, if there is a file of it.
+    fn read(&self) -> Result<Read, Problems> {
+        let (settings, warnings) = match &self.state.settings.file {
+            Some(file) => {
+                let loaded = self.shielded(|| config::load(&file.path))?;
+                (Arc::new(loaded.0), loaded.1)
+            }
+            None => (Arc::clone(&self.state.settings), Problems::new()),
+        };
+        let sources = self.sources.renew(&settings.schema, &settings.upstreams);
+        Ok(Read { settings, sources, warnings, silent: self.silent.clone() })
+    }
+
+    /// A bug that one input meets must not keep the next one from being loaded.
+    fn shielded<T>(&self, load: impl FnOnce() -> Result<T, Problems>) -> Result<T, Problems> {
+        catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| {
+            self.process.metrics.panicked();
+            Err(Problem::error("loading met a bug of the gateway").into())
+        })
+    }
+
+    /// Compiles what was read, does all that may fail, and puts it in force. Gives what was in force before, and the marks
+    /// of all files.
+    fn load(&mut self, read: Read, cause: Cause, mut marks: Vec<Mark>) -> (Result<Put, Refusal>, Vec<Mark>) {
+        let Read { settings, sources, mut warnings, silent } = read;
+        let reopens = cause == Cause::Told;
+        let (compiled, of_schema) = noting(|| {
+            self.shielded(|| {
+                let (schema, mut warnings) = sources.load()?;
+                let (state, more) = self.state.next(&self.process, settings, &schema, reopens)?;
+                warnings.extend(more);
+                let prepared = self.front.prepare(&state.settings)?;
+                Ok((state, prepared, warnings))
+            })
         });
-        match loaded {
-            Ok((snapshot, warnings)) => {
-                log(&warnings);
-                info!(
-                    generation,
-                    methods = snapshot.methods(),
-                    bindings = snapshot.bindings(),
-                    "the schema is loaded again"
-                );
-                self.metrics.generation(generation);
-                self.metrics.reloaded(Reload::Done);
-                self.own.expose(Arc::clone(snapshot.exposed()));
-                Some(self.snapshots.swap(Arc::new(snapshot)))
-            }
+        marks.extend(of_schema);
+        let (state, prepared, more) = match compiled {
+            Ok(_) if have_changed(&marks) => return (Err(Refusal::Torn), marks),
             Err(problems) => {
-                log(&problems);
-                let in_force = generation - 1;
-                warn!(
-                    generation = in_force,
-                    errors = problems.errors(),
-                    "a bad schema is refused; the last good one stays"
-                );
-                self.metrics.reloaded(Reload::Refused);
-                None
+                // Whatever is wrong may be so because a file was half written.
+                let refusal = if have_changed(&marks) { Refusal::Torn } else { problems.into() };
+                return (Err(refusal), marks);
             }
-        }
-    }
-
-    fn load(&self, generation: u64) -> Result<(Snapshot, Problems), Problems> {
-        let (schema, mut warnings) = self.sources.load()?;
-        let (snapshot, more) = snapshot::build(
-            &schema,
-            &self.rules,
-            &self.clusters,
-            &self.own,
-            &self.metrics,
-            &self.limiting,
-            generation,
-        )?;
+            Ok(compiled) => compiled,
+        };
         warnings.extend(more);
-        Ok((snapshot, warnings))
+        (self.sources, self.silent) = (sources, silent);
+        let (old, moves) = self.put(state, prepared);
+        (Ok(Put { old, warnings, moves }), marks)
     }
 
-    /// Asks the backends; whether one of them says something new. Those that don't answer are taken to be as before.
-    async fn ask(&mut self, cause: Cause) -> bool {
+    /// Puts a state in force; gives the one before. Nothing of it may fail.
+    fn put(&mut self, state: State, prepared: super::front::Prepared) -> (State, Moves) {
+        let Self { process, front, windows, .. } = self;
+        if !Arc::ptr_eq(&state.observer, &self.state.observer) {
+            front.log(state.observer.access_log.as_ref());
+        }
+        front.warm(&state);
+        let mut renewal = Renewal::new(Arc::clone(&process.metrics));
+        let moves = front.put(process, &state, prepared, &mut renewal);
+        process.rechecks.put(state.callers());
+        windows.snapshot.store(Arc::clone(&state.snapshot));
+        windows.clusters.store(Arc::clone(&state.clusters));
+        windows.observer.store(Arc::clone(&state.observer));
+        windows.report.in_force(state.snapshot.generation());
+        process.metrics.generation(state.snapshot.generation());
+        state.own.expose(Arc::clone(state.snapshot.exposed()));
+        // Only where the process ends is nobody there to take it.
+        let _ = self.upkeeps.send(upkeep(process, &state, renewal));
+        let old = std::mem::replace(&mut self.state, state);
+        self.retired.add(Arc::clone(&old.snapshot));
+        (old, moves)
+    }
+
+    fn tell(&self, cause: Cause, began: Instant, put: Put) {
+        let Put { old, warnings, moves } = put;
+        let State { settings, snapshot, clusters, .. } = &self.state;
+        log(&warnings);
+        let restart_needed = self.front.restart_needed(&self.process, settings);
+        for key in &restart_needed {
+            warn!(key, "the new value of this key takes a restart of the process");
+        }
+        let kept = clusters.shared_with(&old.clusters);
+        let took = began.elapsed();
+        info!(
+            cause = cause.as_str(),
+            generation = snapshot.generation(),
+            methods = snapshot.methods(),
+            bindings = snapshot.bindings(),
+            upstreams = settings.upstreams.len(),
+            upstreams_kept = kept,
+            listeners_added = moves.added,
+            listeners_removed = moves.removed,
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "what was loaded again is in force"
+        );
+        drop(old);
+        self.process.metrics.reloaded(Reload::Done);
+        self.process.metrics.forget_uncalled();
+        let attempt = Attempt::new(cause.as_str(), "done", took, &warnings, restart_needed);
+        self.windows.report.attempted(attempt);
+    }
+
+    fn refuse(&self, cause: Cause, began: Instant, problems: &Problems) {
+        log(problems);
+        warn!(
+            cause = cause.as_str(),
+            generation = self.state.snapshot.generation(),
+            errors = problems.errors(),
+            "what was loaded again is bad and refused; the last good one stays"
+        );
+        self.process.metrics.reloaded(Reload::Refused);
+        let attempt = Attempt::new(cause.as_str(), "refused", began.elapsed(), problems, Vec::new());
+        self.windows.report.attempted(attempt);
+    }
+
+    /// Asks backends in their interval; whether one of them says something new. Those that don't answer are taken to be as
+    /// before.
+    async fn ask_again(&mut self) -> bool {
         if !self.sources.asks() {
             return false;
         }
         // An outage is told once, and who is known to be away is not dialled on every tick.
-        let is_away = |name: &&String| self.clusters.get(name).is_some_and(|cluster| !cluster.is_reachable());
-        let skipped: BTreeSet<String> = match cause {
-            Cause::Told => BTreeSet::new(),
-            Cause::Time => self.silent.iter().filter(is_away).cloned().collect(),
-        };
-        let answers = match self.sources.ask(&skipped, Duration::ZERO).await {
-            Ok(answers) => answers,
+        let clusters = &self.state.clusters;
+        let is_away = |name: &&String| clusters.get(name).is_some_and(|cluster| !cluster.is_reachable());
+        let skipped = self.silent.iter().filter(is_away).cloned().collect();
+        match self.sources.ask(&skipped, Duration::ZERO).await {
+            Ok(answers) => {
+                let (is_new, _) = hear(answers, &mut self.sources, &mut self.silent, &self.process);
+                is_new
+            }
             Err(problems) => {
                 log(&problems);
-                return false;
+                false
             }
-        };
-        let mut told = Vec::with_capacity(answers.len());
-        for answer in answers {
-            match answer {
-                Ok(answer) => {
-                    if self.silent.remove(&*answer.upstream) {
-                        info!(upstream = &*answer.upstream, "the upstream tells again what it serves");
-                    }
-                    told.push(answer);
+        }
+    }
+
+    /// Asks all backends that the settings name.
+    ///
+    /// # Errors
+    /// One that never told anything doesn't do so now.
+    async fn ask_for(&self, mut read: Read) -> Result<Read, Problems> {
+        if !read.sources.asks() {
+            return Ok(read);
+        }
+        let answers = read.sources.ask(&BTreeSet::new(), Duration::ZERO).await?;
+        let (_, problems) = hear(answers, &mut read.sources, &mut read.silent, &self.process);
+        problems.into_result(read).map(|(read, _)| read)
+    }
+}
+
+/// Takes what backends said; whether it is something new, and problems with those that never said anything.
+fn hear(
+    answers: Vec<super::sources::Answer>,
+    sources: &mut Sources,
+    silent: &mut BTreeSet<String>,
+    process: &Process,
+) -> (bool, Problems) {
+    let mut problems = Problems::new();
+    let mut told = Vec::with_capacity(answers.len());
+    for answer in answers {
+        match answer {
+            Ok(answer) => {
+                if silent.remove(&*answer.upstream) {
+                    info!(upstream = &*answer.upstream, "the upstream tells again what it serves");
                 }
-                Err(error) => {
-                    self.metrics.reloaded(Reload::Untold);
-                    if self.silent.insert(error.upstream().to_owned()) {
-                        warn!(%error, "the schema of this upstream stays as it was");
-                    }
+                told.push(answer);
+            }
+            Err(error) if !sources.has_told(error.upstream()) => problems.push(error.into()),
+            Err(error) => {
+                process.metrics.reloaded(Reload::Untold);
+                if silent.insert(error.upstream().to_owned()) {
+                    warn!(%error, "the schema of this upstream stays as it was");
                 }
             }
         }
-        self.sources.take(told)
     }
+    (sources.take(told), problems)
+}
+
+fn ticks(every: Option<Duration>) -> Option<Interval> {
+    let mut ticks = every.and_then(|every| Some(interval_at(Instant::now().checked_add(every)?, every)))?;
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    Some(ticks)
+}
+
+fn upkeep(process: &Process, state: &State, renewal: Renewal) -> Upkeep {
+    let State { settings, authenticator, .. } = state;
+    let relisting = Relisting::new(&settings.listeners, &settings.rules, Arc::clone(&process.metrics));
+    let rechecks = Arc::clone(&process.rechecks);
+    Upkeep { authenticator: Arc::clone(authenticator), renewal, relisting, rechecks }
 }
 
 fn log(problems: &Problems) {
     for problem in problems.iter().take(MOST_LOGGED) {
-        warn!(problem = problem.what, "there is a problem with the schema");
-    }
-}
-
-/// What was replaced and may still be in use: calls that are under way keep their method, and with it all plans.
-/// Whoever lets go of it last takes the time to free it, and that should be nobody who serves.
-#[derive(Default)]
-struct Retired {
-    snapshots: Vec<Arc<Snapshot>>,
-    plans: Vec<Arc<PlanSet>>,
-}
-
-impl Retired {
-    fn is_empty(&self) -> bool {
-        self.snapshots.is_empty() && self.plans.is_empty()
-    }
-
-    fn drop_unused(&mut self) {
-        let plans = &mut self.plans;
-        self.snapshots.retain(|snapshot| {
-            let is_used = Arc::strong_count(snapshot) > 1;
-            if !is_used {
-                plans.push(Arc::clone(snapshot.plans()));
-            }
-            is_used
-        });
-        self.plans.retain(|plans| Arc::strong_count(plans) > 1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config;
-    use crate::introspection::Exposes;
-
-    #[test]
-    fn what_is_replaced_is_kept_until_nobody_uses_it() {
-        let text = "listeners: { a: { address: '127.0.0.1:0' } }\n\
-                    schema: { descriptors: descriptors/bookstore.binpb }\n\
-                    upstreams: { a: { endpoints: 'http://127.0.0.1:1' } }\n";
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (settings, _) = config::parse(text, &root.join("t.yaml")).unwrap();
-        let (snapshot, _) = snapshot::compile(&settings).unwrap();
-        let snapshot = Arc::new(snapshot);
-        let plans = Arc::downgrade(snapshot.plans());
-        let mut retired = Retired { snapshots: vec![Arc::clone(&snapshot)], plans: Vec::new() };
-        retired.drop_unused();
-        assert_eq!((retired.snapshots.len(), retired.plans.len()), (1, 0), "a request looks something up");
-
-        let path = "/bookstore.v1.Bookstore/GetBook";
-        let method = Arc::clone(snapshot.shown(Exposes::NONE).rpc(path).unwrap());
-        drop(snapshot);
-        retired.drop_unused();
-        assert_eq!((retired.snapshots.len(), retired.plans.len()), (0, 1), "a call is under way");
-        drop(method);
-        assert!(plans.upgrade().is_some(), "whoever ends the call frees nothing");
-        retired.drop_unused();
-        assert!(retired.is_empty() && plans.upgrade().is_none());
+        warn!(problem = problem.what, "there is a problem with what was loaded");
     }
 }

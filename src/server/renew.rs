@@ -1,18 +1,16 @@
-//! Looks after the certificates of all listeners while they serve, on a thread of its own: reading files and checking
-//! keys would hold up a worker.
+//! Looks after the certificates of all listeners while they serve.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use rustls::ServerConfig;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::tls::Served;
-use crate::problem::Problem;
 use crate::telemetry::Metrics;
-use crate::tls::{Change, ListenerTls, Watched};
+use crate::tls::{Change, Watched};
 
 /// Between two looks. New files are taken after two of them.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -34,32 +32,27 @@ impl Renewal {
         Self { metrics, listeners: Vec::new() }
     }
 
-    /// Whether there is nothing to look after.
-    pub(super) fn is_empty(&self) -> bool {
-        self.listeners.is_empty()
-    }
-
-    /// Takes a listener on, and gives what it serves.
-    ///
-    /// # Errors
-    /// TLS can't be set up.
-    pub(super) fn add(&mut self, name: &str, tls: ListenerTls) -> Result<Served, Problem> {
-        let (watched, config) = Watched::new(tls)
-            .map_err(|unusable| Problem::error(format!("listener `{name}`: {}", unusable.what)))?;
-        let served = Arc::new(ArcSwap::new(config));
+    /// Takes a listener on, and gives what it serves: `config` from now on, under connections that come by `served` as
+    /// well.
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        watched: Watched,
+        config: Arc<ServerConfig>,
+        served: Option<Served>,
+    ) -> Served {
+        let served = served.unwrap_or_else(|| Arc::new(ArcSwap::new(Arc::clone(&config))));
+        served.store(config);
         let listener = Listener { name: name.to_owned(), watched, served: Arc::clone(&served) };
         listener.tell_expiry(&self.metrics);
         self.listeners.push(listener);
-        Ok(served)
+        served
     }
 
-    /// Looks again and again, until the process is to stop.
-    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    /// Looks again and again, without an end.
+    pub(super) async fn run(&mut self) {
         loop {
-            tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => return,
-                () = sleep(PAUSE) => {}
-            }
+            sleep(PAUSE).await;
             for listener in &mut self.listeners {
                 listener.look(&self.metrics);
             }

@@ -1,11 +1,11 @@
-//! From a path and a method to an RPC. The snapshot is loaded here, once, and let go before anything waits.
+//! From a path and a method to an RPC, by the snapshot of the stack that the request came into. What waits holds the method
+//! alone, never the snapshot.
 
 use std::future::Ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use arc_swap::ArcSwap;
 use futures_util::future::Either;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
@@ -45,7 +45,7 @@ pub(super) struct Detected<B> {
 
 #[derive(Clone)]
 pub(super) struct Resolve {
-    snapshots: Arc<ArcSwap<Snapshot>>,
+    snapshot: Arc<Snapshot>,
     cors: Option<Arc<Cors>>,
     exposes: Exposes,
     authenticate: Authenticate,
@@ -55,12 +55,12 @@ impl Resolve {
     /// `cors` says which pages may call where no rule does; preflights that it, or a rule, is about never reach an RPC.
     /// `authenticate` judges what else reaches none.
     pub(super) fn new(
-        snapshots: Arc<ArcSwap<Snapshot>>,
+        snapshot: Arc<Snapshot>,
         cors: Option<Arc<Cors>>,
         exposes: Exposes,
         authenticate: Authenticate,
     ) -> Self {
-        Self { snapshots, cors, exposes, authenticate }
+        Self { snapshot, cors, exposes, authenticate }
     }
 }
 
@@ -92,8 +92,7 @@ where
 
     fn call(&mut self, Detected { protocol, request }: Detected<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let Resolve { snapshots, cors, exposes, authenticate } = &self.resolve;
-        let snapshot = snapshots.load();
+        let Resolve { snapshot, cors, exposes, authenticate } = &self.resolve;
         let snapshot = snapshot.shown(*exposes);
         let protocol = match protocol {
             Protocol::Rest => unsaid(&snapshot, &head).map_or(protocol, Protocol::Connect),

@@ -62,6 +62,18 @@ impl ListenerSettings {
     /// answer has its length and a status that holds.
     pub(crate) const STREAM_ABOVE: usize = 256 << 10;
 
+    /// What its connections keep to their end.
+    pub(super) fn of_connections(&self, drain: Duration) -> ConnectionSettings {
+        ConnectionSettings {
+            name: self.name.clone(),
+            forwarding: self.forwarding.clone(),
+            proxy_protocol: self.proxy_protocol.clone(),
+            limits: self.limits,
+            timeouts: self.timeouts,
+            drain,
+        }
+    }
+
     #[must_use]
     pub fn new(name: impl Into<String>, address: SocketAddr) -> Self {
         Self {
@@ -90,9 +102,35 @@ impl ListenerSettings {
     }
 }
 
+/// What a connection is served by from its beginning to its end, whatever is reloaded meanwhile.
+pub(super) struct ConnectionSettings {
+    pub name: String,
+    pub forwarding: Forwarding,
+    pub proxy_protocol: Option<Networks>,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+    /// How long its calls may still take once it is to end.
+    pub drain: Duration,
+}
+
 /// What at least one of these listeners shows of the gateway's own services.
 pub(super) fn shown<'l>(listeners: impl IntoIterator<Item = &'l ListenerSettings>) -> Exposes {
     listeners.into_iter().fold(Exposes::NONE, |shown, listener| shown.or(listener.exposes))
+}
+
+/// When what was read is read again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReloadSettings {
+    /// Whether the files of configuration and schema are looked at. Certificates, keys and lists of addresses always are.
+    pub watch: bool,
+    /// How long after a look the next one is. A change is taken once two looks found the same.
+    pub interval: Duration,
+}
+
+impl Default for ReloadSettings {
+    fn default() -> Self {
+        Self { watch: true, interval: Duration::from_secs(1) }
+    }
 }
 
 /// Sizes, in bytes unless they count something.

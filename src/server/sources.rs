@@ -33,7 +33,11 @@ pub fn load_schema(
     Sources::new(settings, upstreams).first(Duration::ZERO)
 }
 
+/// What one upstream says of what it serves.
+pub(super) type Answer = Result<Reflected, FetchError>;
+
 /// What a schema is made of: files, and what the backends said last.
+#[derive(Clone)]
 pub(super) struct Sources {
     settings: SchemaSettings,
     /// Those that are asked.
@@ -49,6 +53,25 @@ impl Sources {
         };
         let asked = upstreams.iter().filter(is_asked).cloned().collect();
         Self { settings: settings.clone(), asked, told: Vec::new() }
+    }
+
+    /// By other settings. What upstreams said that are as they were still counts.
+    pub(super) fn renew(&self, settings: &SchemaSettings, upstreams: &[UpstreamSettings]) -> Self {
+        let mut renewed = Self::new(settings, upstreams);
+        let is_same = |told: &&Reflected| {
+            let of = |asked: &[UpstreamSettings]| {
+                asked.iter().find(|upstream| upstream.name == *told.upstream).cloned()
+            };
+            let now = of(&renewed.asked);
+            now.is_some() && now == of(&self.asked)
+        };
+        renewed.told = self.told.iter().filter(is_same).cloned().collect();
+        renewed
+    }
+
+    /// Whether this upstream has ever told what it serves.
+    pub(super) fn has_told(&self, upstream: &str) -> bool {
+        self.told.iter().any(|told| &*told.upstream == upstream)
     }
 
     /// Loads for the first time. Backends that can't be reached are asked again for as long as `wait`.
@@ -94,7 +117,7 @@ impl Sources {
         &self,
         skipped: &BTreeSet<String>,
         wait: Duration,
-    ) -> impl Future<Output = Result<Vec<Result<Reflected, FetchError>>, Problems>> + Send + use<> {
+    ) -> impl Future<Output = Result<Vec<Answer>, Problems>> + Send + use<> {
         let Self { settings, asked, .. } = self;
         let (services, reflect) = (settings.services.clone(), settings.reflect.clone());
         let asked: Vec<UpstreamSettings> =

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::Request;
 use http_body::Body;
@@ -24,7 +23,7 @@ use crate::introspection::Exposes;
 use crate::policy::address::{AddressLists, AddressRule};
 use crate::policy::{
     AddressLimits, Admit, Admitted, Authenticate, Authenticator, Authorize, BodySize, Checked, Concurrency,
-    Cors, Deadline, OriginCheck, RateLimit, SecurityHeaders, SharedStore,
+    Cors, Deadline, KeepWatch, OriginCheck, RateLimit, Rechecks, SecurityHeaders, SharedStore,
 };
 use crate::protocol::compression::Packing;
 use crate::protocol::rest::{ErrorRenderer, Exchange, RestSettings};
@@ -36,7 +35,7 @@ pub(super) struct Shared {
     pub observer: Arc<Observer>,
     pub metrics: Arc<Metrics>,
     pub errors: Arc<ErrorRenderer>,
-    pub snapshots: Arc<ArcSwap<Snapshot>>,
+    pub snapshot: Arc<Snapshot>,
     pub exchanges: Arc<Exchanges>,
     pub cors: Option<Arc<Cors>>,
     pub security_headers: Option<Arc<SecurityHeaders>>,
@@ -50,6 +49,7 @@ pub(super) struct Shared {
     pub load: Arc<Load>,
     pub addresses: Option<AddressLimits>,
     pub rate_limit: RateLimit,
+    pub keep_watch: KeepWatch,
 }
 
 /// What all workers share of a listener's policies.
@@ -60,6 +60,8 @@ pub(super) struct Policies {
     pub addresses: Option<AddressLimits>,
     /// Where limits are counted that gateways share.
     pub limit_store: Option<Arc<SharedStore>>,
+    /// What open streams are judged by again.
+    pub rechecks: Arc<Rechecks>,
 }
 
 impl Shared {
@@ -67,11 +69,11 @@ impl Shared {
         settings: &ListenerSettings,
         observer: Arc<Observer>,
         errors: Arc<ErrorRenderer>,
-        snapshots: Arc<ArcSwap<Snapshot>>,
+        snapshot: Arc<Snapshot>,
         policies: Policies,
         worker: usize,
     ) -> Self {
-        let Policies { authenticator, load, addresses, limit_store } = policies;
+        let Policies { authenticator, load, addresses, limit_store, rechecks } = policies;
         let grpc = grpc::Exchange {
             worker,
             max_reply: settings.limits.message,
@@ -103,13 +105,14 @@ impl Shared {
             metrics: Arc::clone(&observer.metrics),
             observer,
             errors,
-            snapshots,
+            snapshot,
             exchanges: Arc::new(Exchanges {
                 websocket: websocket::Exchange { rest: Arc::clone(&rest), settings: settings.websocket },
                 rest,
                 grpc,
                 messages: Arc::new(messages),
             }),
+            keep_watch: KeepWatch::new(rechecks, Arc::clone(&authenticator), &settings.name),
             authorize: Authorize::new(Arc::clone(&authenticator)),
             authenticate: Authenticate::new(authenticator, settings.defaults.auth, cors.clone()),
             cors,
@@ -162,7 +165,7 @@ where
         ))
         // From here on a call is an RPC; everything that is decided is keyed to it.
         .layer(Resolve::new(
-            Arc::clone(&shared.snapshots),
+            Arc::clone(&shared.snapshot),
             shared.cors.clone(),
             shared.exposes,
             shared.authenticate.clone(),
@@ -175,6 +178,8 @@ where
         .layer(Checked(AddressRule))
         // Who it is decides what they may.
         .layer(Checked(shared.authorize.clone()))
+        // Of those that were let in, streams are asked again whenever something changes.
+        .layer(shared.keep_watch.clone())
         // Of those that may call: what is refused by the layers above costs nobody's share.
         .layer(shared.rate_limit.clone())
         // Before the body, so that a body that trickles in counts too; and before the queue, so that waiting does.

@@ -130,12 +130,25 @@ pub fn flush_lines(log: &AccessLog) {
 
 /// Lets the calling thread gather lines, and hands them over in time for as long as the future is polled there.
 pub async fn flush_when_idle(log: Arc<AccessLog>) {
-    let filled = Arc::new(Notify::new());
-    FILLED.set(Some(Arc::clone(&filled)));
+    let gathering = Gathering(Arc::new(Notify::new()));
+    FILLED.set(Some(Arc::clone(&gathering.0)));
     loop {
-        filled.notified().await;
+        gathering.0.notified().await;
         tokio::time::sleep(LONGEST_WAIT).await;
         flush_lines(&log);
+    }
+}
+
+/// As long as it lives, the thread gathers lines; unless another one has taken that over.
+struct Gathering(Arc<Notify>);
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        FILLED.with_borrow_mut(|filled| {
+            if filled.as_ref().is_some_and(|filled| Arc::ptr_eq(filled, &self.0)) {
+                *filled = None;
+            }
+        });
     }
 }
 

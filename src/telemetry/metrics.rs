@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -90,7 +90,7 @@ fn name(number: usize) -> &'static str {
     u32::try_from(number).ok().and_then(Code::from_number).map_or("OK", Code::name)
 }
 
-/// What became of an attempt to load the schema again.
+/// What became of an attempt to load configuration and schema again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
     /// It is in force.
@@ -125,6 +125,8 @@ pub struct Metrics {
     workers: Mutex<Vec<(usize, RuntimeMetrics)>>,
     generation: Gauge,
     reloads: Family<Vec<(&'static str, &'static str)>, Counter>,
+    reload_good: Gauge,
+    reload_time: Gauge,
     panics: Counter,
     access_log_dropped: Counter,
     tls: TlsMetrics,
@@ -226,9 +228,27 @@ impl Metrics {
         self.generation.get()
     }
 
-    /// The schema was loaded again, or was to be.
+    /// Something was loaded, or was to be.
     pub fn reloaded(&self, result: Reload) {
+        match result {
+            Reload::Done => self.loaded(),
+            Reload::Refused => drop(self.reload_good.set(0)),
+            Reload::Untold => {}
+        }
         self.reloads.get_or_create(&vec![("result", result.as_str())]).inc();
+    }
+
+    /// What was loaded last is in force.
+    pub fn loaded(&self) {
+        self.reload_good.set(1);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.reload_time.set(i64::try_from(now).unwrap_or(i64::MAX));
+    }
+
+    /// Forgets methods that were never called and that nobody holds any more.
+    pub fn forget_uncalled(&self) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.retain(|_, stats| Arc::strong_count(stats) > 1 || stats.counts.get().is_some());
     }
 
     /// The text that Prometheus reads (OpenMetrics 1.0).
@@ -250,7 +270,21 @@ impl Metrics {
             self.requests.clone(),
         );
         registry.register("generation", "The snapshot of schema and rules in force", self.generation.clone());
-        registry.register("reloads", "Loads of the schema after the first, by result", self.reloads.clone());
+        registry.register(
+            "reloads",
+            "Loads of configuration and schema after the first, by result",
+            self.reloads.clone(),
+        );
+        registry.register(
+            "config_reload_success",
+            "Whether what was loaded last is in force (1), or was refused (0)",
+            self.reload_good.clone(),
+        );
+        registry.register(
+            "config_reload_success_timestamp_seconds",
+            "When what is in force was loaded",
+            self.reload_time.clone(),
+        );
         registry.register("panics", "Calls that met a bug of the gateway", self.panics.clone());
         registry.register(
             "access_log_dropped_lines",

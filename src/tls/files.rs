@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::noted::note;
+
 /// Larger than any bundle of certificates.
 const MAX_BYTES: u64 = 16 << 20;
 
@@ -60,6 +62,12 @@ impl Mark {
         Self { path: path.to_owned(), state }
     }
 
+    /// Whose mark it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The same file as it is now.
     #[must_use]
     pub fn again(&self) -> Self {
@@ -72,6 +80,7 @@ impl Mark {
 /// # Errors
 /// It is no file, too large, or can't be read.
 pub fn read(path: &Path) -> Result<(Vec<u8>, Mark), Unusable> {
+    note(path);
     let file = path.display();
     let cannot = |why: String| Unusable::new(format!("`{file}` can't be read: {why}"));
     let mut opened = File::open(path).map_err(|error| cannot(error.to_string()))?;

@@ -85,7 +85,9 @@ impl ListenerTls {
         })
     }
 
-    pub(super) fn marks(&self) -> Vec<Mark> {
+    /// The marks of all files that it was read from.
+    #[must_use]
+    pub fn marks(&self) -> Vec<Mark> {
         let identities = self.identities.iter().flat_map(Identity::marks);
         identities.chain(self.client.as_ref().map(|check| check.roots.mark())).cloned().collect()
     }
@@ -161,7 +163,7 @@ const SCHEMES: [SignatureScheme; 4] = [
 const MAX_SESSIONS: usize = 4096;
 
 /// What lets clients resume sessions. It outlives a change of certificates.
-pub(super) struct Resumption {
+pub struct Resumption {
     ticketer: Arc<dyn ProducesTickets>,
     sessions: Arc<dyn StoresServerSessions>,
 }
@@ -171,7 +173,7 @@ impl Resumption {
     ///
     /// # Errors
     /// No random numbers.
-    pub(super) fn new() -> Result<Self, Unusable> {
+    pub fn new() -> Result<Self, Unusable> {
         let ticketer = rustls::crypto::ring::Ticketer::new()
             .map_err(|error| Unusable::new(format!("TLS can't be set up: {error}")))?;
         Ok(Self { ticketer, sessions: ServerSessionMemoryCache::new(MAX_SESSIONS) })

@@ -15,7 +15,7 @@ use super::vigil::{Look, Vigil};
 /// The files of a listener, and what is served from them.
 pub struct Watched {
     served: ListenerTls,
-    resumption: Resumption,
+    resumption: Arc<Resumption>,
     vigil: Vigil,
 }
 
@@ -31,12 +31,15 @@ pub enum Change {
 }
 
 impl Watched {
-    /// Starts with what was read when the settings were checked.
+    /// Starts with what was read when the settings were checked. Sessions are resumed with those that had the same
+    /// `resumption`.
     ///
     /// # Errors
     /// TLS can't be set up with it.
-    pub fn new(served: ListenerTls) -> Result<(Self, Arc<ServerConfig>), Unusable> {
-        let resumption = Resumption::new()?;
+    pub fn new(
+        served: ListenerTls,
+        resumption: Arc<Resumption>,
+    ) -> Result<(Self, Arc<ServerConfig>), Unusable> {
         let config = Arc::new(served.server_config(&resumption)?);
         let vigil = Vigil::new(served.marks());
         Ok((Self { served, resumption, vigil }, config))
@@ -113,7 +116,7 @@ mod tests {
     fn watched(folder: &Path) -> Watched {
         let [cert, key] = NAMES.map(|name| folder.join(name));
         let identity = Identity::new(Chain::load(&cert).unwrap(), Key::load(&key).unwrap()).unwrap();
-        Watched::new(ListenerTls::new(identity)).unwrap().0
+        Watched::new(ListenerTls::new(identity), Arc::new(Resumption::new().unwrap())).unwrap().0
     }
 
     /// What two looks find.

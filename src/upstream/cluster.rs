@@ -32,6 +32,8 @@ use crate::telemetry::Metrics;
 /// One upstream: its members and, for each worker, its connections to them.
 pub struct Cluster {
     name: Arc<str>,
+    /// None for a server within the process.
+    settings: Option<UpstreamSettings>,
     reach: Arc<Reach>,
     /// None where as many calls may be under way as come.
     gate: Option<Arc<Gate>>,
@@ -103,6 +105,7 @@ impl Cluster {
             patience: settings.connect_timeout,
             balance: settings.balance,
             gate,
+            settings: Some(settings.clone()),
             ..Self::of(name, reach, roster, workers)
         })
     }
@@ -122,6 +125,7 @@ impl Cluster {
             balance: Balance::default(),
             patience: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
             gate: None,
+            settings: None,
             is_named: false,
             discovering: Mutex::default(),
             tasks: OnceLock::new(),
@@ -163,6 +167,11 @@ impl Cluster {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What it was made by; none for a server within the process.
+    pub(super) fn settings(&self) -> Option<&UpstreamSettings> {
+        self.settings.as_ref()
     }
 
     /// What holds it to a number of calls at once.

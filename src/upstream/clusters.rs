@@ -13,8 +13,9 @@ use crate::telemetry::Metrics;
 /// Every upstream of a process.
 pub struct Clusters {
     all: Vec<Arc<Cluster>>,
+    workers: usize,
     /// Told when one of them is reached, or no longer.
-    reach_changed: watch::Receiver<()>,
+    reach_changed: watch::Sender<()>,
 }
 
 impl Clusters {
@@ -24,16 +25,37 @@ impl Clusters {
     /// # Errors
     /// TLS settings that can't be used.
     pub fn new(settings: &[UpstreamSettings], workers: usize, metrics: &Metrics) -> Result<Self, Problems> {
+        let none = Self { all: Vec::new(), workers, reach_changed: watch::Sender::new(()) };
+        none.renew(settings, metrics)
+    }
+
+    /// The clusters of other settings. One whose settings are as they were is the same: it keeps its connections and all
+    /// that is known of it. What is left out goes on for as long as calls are under way.
+    ///
+    /// # Errors
+    /// TLS settings that can't be used.
+    pub fn renew(&self, settings: &[UpstreamSettings], metrics: &Metrics) -> Result<Self, Problems> {
         let mut problems = Problems::new();
         let mut all = Vec::with_capacity(settings.len());
-        let (changed, reach_changed) = watch::channel(());
         for settings in settings {
-            match Cluster::new(settings, workers, changed.clone(), metrics) {
+            if let Some(known) = self.all.iter().find(|known| known.settings() == Some(settings)) {
+                all.push(Arc::clone(known));
+                continue;
+            }
+            match Cluster::new(settings, self.workers, self.reach_changed.clone(), metrics) {
                 Ok(cluster) => all.push(Arc::new(cluster)),
                 Err(found) => problems.extend(found),
             }
         }
-        problems.into_result(Self { all, reach_changed }).map(|(clusters, _)| clusters)
+        let renewed = Self { all, workers: self.workers, reach_changed: self.reach_changed.clone() };
+        problems.into_result(renewed).map(|(clusters, _)| clusters)
+    }
+
+    /// How many of these clusters are those of `others`.
+    #[must_use]
+    pub fn shared_with(&self, others: &Self) -> usize {
+        let is_there = |cluster: &&Arc<Cluster>| others.all.iter().any(|other| Arc::ptr_eq(cluster, other));
+        self.all.iter().filter(is_there).count()
     }
 
     /// Starts what goes on beside the calls, as tasks on `background`, where it isn't started. They end with their
@@ -68,7 +90,7 @@ impl Clusters {
     /// Hears when a cluster is reached that was not, or the other way round.
     #[must_use]
     pub fn reach_changed(&self) -> watch::Receiver<()> {
-        self.reach_changed.clone()
+        self.reach_changed.subscribe()
     }
 
     /// Begins to connect, on the caller's runtime, the connections of this worker.

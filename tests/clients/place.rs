@@ -66,8 +66,8 @@ impl Place {
 
     pub fn sites(&self) -> Sites {
         let address = |name: &str| {
-            let mut listeners = self.gateway.running().listeners().iter();
-            listeners.find(|listener| listener.0 == name).expect("it was configured").1
+            let listeners = self.gateway.running().listeners();
+            listeners.into_iter().find(|listener| listener.0 == name).expect("it was configured").1
         };
         Sites { plain: address("plain"), secure: address("secure") }
     }

@@ -21,12 +21,12 @@ impl Gateway {
     /// Starts the gateway in front of `backend`, with two listeners in this order: strict, lenient.
     pub fn start(settings: &Settings, backend: Backend) -> Result<Self, Box<dyn Error>> {
         let (running, _) = server::start(settings)?;
-        let [(_, strict), (_, lenient)] = running.listeners() else {
+        let [(_, strict), (_, lenient)] = running.listeners()[..] else {
             return Err("there are not two listeners".into());
         };
         Ok(Self {
-            strict: Http2::connect(*strict),
-            lenient: Http2::connect(*lenient),
+            strict: Http2::connect(strict),
+            lenient: Http2::connect(lenient),
             backend,
             _running: running,
         })

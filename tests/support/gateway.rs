@@ -10,6 +10,7 @@ use transom::server::{Running, start};
 use super::backend::{Answer, Backend, Seen};
 use super::reply::Reply;
 use super::schema::Schema;
+use super::wait::PATIENCE;
 use super::{http1, http2};
 
 /// A running gateway; dropping it cuts off what is under way.
@@ -64,6 +65,37 @@ impl Gateway {
         let (gateway, _) =
             Self::try_start(yaml, folder).unwrap_or_else(|problems| panic!("{problems}\n{yaml}"));
         gateway
+    }
+
+    /// Starts from a configuration file, which reloads read again.
+    pub fn from_file(path: &Path) -> Self {
+        let started = config::load(path).and_then(|(settings, _)| start(&settings));
+        let (running, _) = started.unwrap_or_else(|problems| panic!("{problems}"));
+        let address = running.listeners().first().expect("a listener").1;
+        Self { running: Some(running), address }
+    }
+
+    /// The address that this listener has now.
+    pub fn listener(&self, name: &str) -> Option<SocketAddr> {
+        self.running().listeners().into_iter().find(|(own, _)| own == name).map(|(_, address)| address)
+    }
+
+    /// What the admin address tells of reloads.
+    pub fn reloads(&self) -> serde_json::Value {
+        let admin = self.running().admin().expect("an admin address");
+        let told = http1::get(admin, "/reload");
+        serde_json::from_slice(&told.assert_ok().body).expect("JSON")
+    }
+
+    /// Waits until a further generation is in force.
+    #[track_caller]
+    pub fn await_generation(&self, after: u64) {
+        let began = std::time::Instant::now();
+        while self.running().snapshot().generation() <= after {
+            let in_time = began.elapsed() < PATIENCE;
+            assert!(in_time, "no generation comes after {after}: {:#}", self.reloads());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// A metric by its name and labels, as in `transom_connections`; 0 where it isn't there. Needs `admin`.

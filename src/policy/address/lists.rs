@@ -125,6 +125,11 @@ impl AddressLists {
         allow.into_iter().chain([(Arc::clone(&self.deny_name), current.deny.len())])
     }
 
+    /// The files that some of them are in.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.marks.iter().map(Mark::path)
+    }
+
     /// Whether there are files that may change.
     #[must_use]
     pub fn has_files(&self) -> bool {

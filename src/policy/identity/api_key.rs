@@ -53,6 +53,19 @@ pub struct ApiKey {
     pub identity: Arc<Identity>,
 }
 
+impl ApiKey {
+    /// Whom it stands for, as long as it may be used.
+    fn usable(&self) -> Result<Arc<Identity>, KeyRefusal> {
+        if self.disabled {
+            return Err(KeyRefusal::Disabled);
+        }
+        if self.identity.has_expired() {
+            return Err(KeyRefusal::Expired);
+        }
+        Ok(Arc::clone(&self.identity))
+    }
+}
+
 /// The file of keys, and where requests show one.
 #[derive(Debug, Clone)]
 pub struct ApiKeySettings {
@@ -158,13 +171,19 @@ impl ApiKeys {
         if !is_same(&key.hash, &hash) {
             return Err(KeyRefusal::Unknown);
         }
-        if key.disabled {
-            return Err(KeyRefusal::Disabled);
-        }
-        if key.identity.has_expired() {
-            return Err(KeyRefusal::Expired);
-        }
-        Ok(Arc::clone(&key.identity))
+        key.usable()
+    }
+
+    /// The hash of the key that has this identifier.
+    pub(super) fn hash(&self, id: &str) -> Option<KeyHash> {
+        self.keys.load().get(id).map(|key| key.hash)
+    }
+
+    /// Whom a key stands for that was good when it had this hash.
+    pub(super) fn recheck(&self, id: &str, hash: Option<&KeyHash>) -> Result<Arc<Identity>, KeyRefusal> {
+        let keys = self.keys.load();
+        let key = keys.get(id).filter(|key| Some(&key.hash) == hash).ok_or(KeyRefusal::Unknown)?;
+        key.usable()
     }
 
     /// Takes the key out of a head, so that no backend sees it.

@@ -9,7 +9,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use tokio::time::Instant;
 
-use super::api_key::{ApiKeys, KeyRefusal};
+use super::api_key::{ApiKeys, KeyHash, KeyRefusal};
 use super::certificate::CertificateRefusal;
 use super::credentials::{self, Shown};
 use super::jwt::{Checked, Jwt, Refusal, Refused};
@@ -31,7 +31,7 @@ const CERTIFICATE: &str = "Certificate realm=\"transom\"";
 #[derive(Debug)]
 pub struct Authenticator {
     settings: IdentitySettings,
-    jwt: Jwt,
+    jwt: Arc<Jwt>,
     api_keys: Option<ApiKeys>,
     forward: Option<Arc<Forward>>,
     metrics: Arc<Metrics>,
@@ -54,6 +54,19 @@ pub enum Judged {
     Later(Judging),
 }
 
+/// What proved who calls, as far as it may be taken back while a stream is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    ApiKey {
+        id: String,
+        /// None where the key is gone already.
+        hash: Option<KeyHash>,
+    },
+    /// A token of this issuer. That the key is gone by which it was signed takes nothing back: keys are rotated.
+    Issuer(Arc<str>),
+    Certificate,
+}
+
 /// Ready when it is known who calls.
 pub type Judging = Pin<Box<dyn Future<Output = Result<Principal, Fault>> + Send>>;
 
@@ -61,7 +74,23 @@ impl Authenticator {
     /// # Errors
     /// What can't be set up.
     pub fn new(settings: &IdentitySettings, metrics: Arc<Metrics>) -> Result<Self, Problem> {
-        let jwt = Jwt::new(&settings.issuers, &settings.tokens)?;
+        let jwt = Arc::new(Jwt::new(&settings.issuers, &settings.tokens)?);
+        Ok(Self::with(settings, jwt, metrics))
+    }
+
+    /// By other settings. Issuers that are as they were keep the keys that they told; where all are, tokens that were found
+    /// good stay known.
+    ///
+    /// # Errors
+    /// What can't be set up.
+    pub fn renew(&self, settings: &IdentitySettings) -> Result<Self, Problem> {
+        let IdentitySettings { issuers, tokens, .. } = settings;
+        let is_same = self.settings.issuers == *issuers && self.settings.tokens == *tokens;
+        let jwt = if is_same { Arc::clone(&self.jwt) } else { Arc::new(self.jwt.renew(issuers, tokens)?) };
+        Ok(Self::with(settings, jwt, Arc::clone(&self.metrics)))
+    }
+
+    fn with(settings: &IdentitySettings, jwt: Arc<Jwt>, metrics: Arc<Metrics>) -> Self {
         let others: [(&str, &[&'static str]); 3] = [
             (Source::ApiKey.name(), &KeyRefusal::REASONS),
             (Source::Certificate.name(), &CertificateRefusal::REASONS),
@@ -73,14 +102,14 @@ impl Authenticator {
             let counters = metrics.identity().tokens(&name, reasons);
             (name, counters)
         });
-        Ok(Self {
+        Self {
             settings: settings.clone(),
             counters: counters.collect(),
             forward: Forward::new(&settings.forward).map(Arc::new),
             jwt,
             api_keys: settings.api_keys.as_ref().map(ApiKeys::new),
             metrics,
-        })
+        }
     }
 
     /// Whether [`Authenticator::keep_fresh`] has anything to do.
@@ -91,11 +120,18 @@ impl Authenticator {
 
     /// Keeps what it judges by as it is elsewhere, without an end. Files are read here: the thread should have nothing
     /// better to do.
-    pub async fn keep_fresh(&self) {
+    /// `changed` hears when fewer callers may be let in than before.
+    pub async fn keep_fresh(&self, changed: impl Fn()) {
         let tell = |source: &str, is_fresh| self.metrics.identity().refreshed(source, is_fresh);
         let api_keys = async {
             if let Some(keys) = &self.api_keys {
-                keys.keep_fresh(|is_fresh| tell(Source::ApiKey.name(), is_fresh)).await;
+                let tell = |is_fresh| {
+                    tell(Source::ApiKey.name(), is_fresh);
+                    if is_fresh {
+                        changed();
+                    }
+                };
+                keys.keep_fresh(tell).await;
             }
         };
         join(self.jwt.keep_fresh(tell), api_keys).await;
@@ -219,6 +255,44 @@ impl Authenticator {
         });
         call.forward.clone_from(&self.forward);
         call.principal = principal;
+    }
+
+    /// By what the identity of a principal that was let in can be looked at again.
+    #[must_use]
+    pub fn credential(&self, principal: &Principal) -> Option<Credential> {
+        let identity = principal.identity()?;
+        Some(match &identity.source {
+            Source::ApiKey => {
+                let hash = self.api_keys.as_ref().and_then(|keys| keys.hash(&identity.subject));
+                Credential::ApiKey { id: identity.subject.clone(), hash }
+            }
+            Source::Jwt(issuer) => Credential::Issuer(Arc::clone(issuer)),
+            Source::Certificate => Credential::Certificate,
+        })
+    }
+
+    /// Looks at a credential again; gives whom it stands for now, where that may be somebody with other rights.
+    ///
+    /// # Errors
+    /// It is worth nothing any more.
+    pub fn recheck(&self, credential: &Credential) -> Result<Option<Arc<Identity>>, Fault> {
+        match credential {
+            Credential::ApiKey { id, hash } => {
+                let keys = self.api_keys.as_ref().ok_or(KeyRefusal::Unknown);
+                let found = keys.and_then(|keys| keys.recheck(id, hash.as_ref()));
+                found.map(Some).map_err(|why| {
+                    let (reason, message) = why.told();
+                    challenged(reason, message, KEY).because(why.cause())
+                })
+            }
+            Credential::Issuer(name) if self.jwt.names().any(|known| known == name) => Ok(None),
+            Credential::Issuer(_) => {
+                let why = Refusal::IssuerUnknown;
+                Err(challenged(why.reason(), why.message(), REFUSED))
+            }
+            Credential::Certificate if self.settings.certificates.is_some() => Ok(None),
+            Credential::Certificate => Err(self.missing()),
+        }
     }
 
     /// Takes out of a head that was let in what no backend is to see.

@@ -14,7 +14,7 @@ mod settings;
 pub use api_key::{ApiKey, ApiKeySettings, KeyHash, hash_of, is_id, new_key};
 pub use authenticate::{Authenticate, AuthenticateFuture, FromCaller};
 pub(super) use authenticator::credential_expired;
-pub use authenticator::{Authenticator, Judged, Judging};
+pub use authenticator::{Authenticator, Credential, Judged, Judging};
 pub use certificate::{CertificateName, CertificateSettings};
 pub use forward::Forward;
 pub use jwt::{

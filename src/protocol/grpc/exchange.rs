@@ -62,7 +62,7 @@ impl Exchange {
     {
         let call = admitted.call_mut();
         let method = &call.resolved.method;
-        let (max, limit, single) = (call.max_body, call.limit, !method.server_streaming);
+        let (max, limit, single) = (call.max_body, call.limit.clone(), !method.server_streaming);
         let max_reply = method.max_reply.unwrap_or(self.max_reply);
         let patience = (!method.client_streaming).then_some(self.body_patience);
         let request_id = call.head.headers.get(REQUEST_ID).cloned();
@@ -71,13 +71,13 @@ impl Exchange {
         put_timeout(&mut headers, limit.deadline);
         let (sender, reply) = Cleared::unread(admitted)?.pass(self.worker, headers).await?;
         let forward = Forward::new(body, sender, FrameWalk::new(max, C::FLAGS), patience);
-        let mut pass = Pass::new(forward, reply, carrier, single, max_reply, limit);
+        let mut pass = Pass::new(forward, reply, carrier, single, max_reply, limit.clone());
         let head = metadata::into_grpc_response(pass.head().await?);
         let body = match pass.begin().await {
             Begun::Whole(body) => body,
             Begun::Live => {
                 pass.identify(request_id.as_ref().and_then(|id| id.to_str().ok()));
-                in_time(pass, limit.at())
+                in_time(pass, &limit)
             }
         };
         let mut response = Response::new(body);

@@ -81,7 +81,7 @@ impl Exchange {
         C: Carrier + 'static,
     {
         let call = admitted.call_mut();
-        let (method, limit) = (Arc::clone(&call.resolved.method), call.limit);
+        let (method, limit) = (Arc::clone(&call.resolved.method), call.limit.clone());
         let request_id = call.head.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
         let Terms { codec, carrier, codings, encoding, content_type, head } = terms;
         let (flags, max) = (codings.flags(), call.max_body);
@@ -127,7 +127,7 @@ impl Exchange {
                 };
                 if method.server_streaming {
                     let metadata = alongside(&mut upload, replies.head()).await?;
-                    let body = in_time(Download::new(replies, upload, writer, limit), limit.at());
+                    let body = in_time(Download::new(replies, upload, writer, limit.clone()), &limit);
                     return Ok(answer(head(metadata), body));
                 }
                 alongside(&mut upload, replies.only()).await?

@@ -79,7 +79,7 @@ where
         is_head: call.head.method == HttpMethod::HEAD,
         form: StreamForm::negotiate(&call.head.headers, exchange.settings.streams.form),
         request_id: call.head.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
-        limit: call.limit,
+        limit: call.limit.clone(),
     };
     let (request, wishes) = if method.client_streaming {
         if !binding.raw_request {
@@ -148,13 +148,13 @@ impl Started {
         if self.wants.is_head || answer::is_bodiless(status) {
             return Ok(answer::without_body(status, headers));
         }
-        let limit = self.wants.limit;
+        let limit = self.wants.limit.clone();
         let mut download = self.download(shape);
         if let Some(first) = first {
             // A first message that can't be read is a failure at once, too.
             download.write(first)?;
         }
-        Ok(answer::with_head(status, headers, in_time(download, limit.at())))
+        Ok(answer::with_head(status, headers, in_time(download, &limit)))
     }
 
     fn shape(&self, first: Option<&Bytes>) -> Result<(Shape, HeaderValue), Fault> {

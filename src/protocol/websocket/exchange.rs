@@ -53,7 +53,7 @@ impl Exchange {
         let ready = first_of_url(&self.rest.settings, &method.input, &bound, &uri)?;
         let request_id =
             call.head.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let (max, limit) = (call.max_body, call.limit);
+        let (max, limit) = (call.max_body, call.limit.clone());
         let mut headers = std::mem::take(&mut call.head.headers);
         for name in &HANDSHAKE {
             headers.remove(name);

@@ -10,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, Uri};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -128,7 +128,7 @@ impl Running {
             tokio::select! {
                 () = stop => Outcome::Stopping,
                 outcome = talk => outcome,
-                () = until(limit.at()) => Outcome::Failed(limit.passed()),
+                () = until_over(&limit) => Outcome::Failed(limit.passed()),
                 silent = clock.silence(&settings) => match silent {
                     Silent::Gone => Outcome::Left,
                     Silent::Idle => Outcome::Failed(Fault::new(
@@ -183,9 +183,10 @@ async fn farewell(sink: &mut SplitSink<Socket, Message>, end: End) -> Result<(),
     sink.close().await
 }
 
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
+/// Waits for what limits the call.
+async fn until_over(limit: &TimeLimit) {
+    match limit.over() {
+        Some(over) => over.await,
         None => std::future::pending().await,
     }
 }

@@ -18,7 +18,7 @@ use crate::policy::identity::{Identity, Source};
 use crate::problem::Problem;
 
 /// What an operator says of an issuer, checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IssuerSettings {
     /// Its name in logs and metrics.
     pub name: Arc<str>,
@@ -49,7 +49,7 @@ impl IssuerSettings {
 }
 
 /// Where an issuer's keys are from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum KeySource {
     /// What both sides know. It is never asked for again.
     Secret(KeySet),
@@ -62,7 +62,7 @@ pub enum KeySource {
 }
 
 /// A file of keys, as it was read first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyFile {
     pub path: PathBuf,
     pub bytes: Bytes,

@@ -2,6 +2,7 @@
 
 use base64_simd::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
+use ring::digest;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
@@ -14,6 +15,18 @@ const RSA_SIZES: std::ops::RangeInclusive<usize> = 256..=1024;
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
+    /// The SHA-256 of what they were read from; keys themselves can't be compared.
+    read_from: Vec<u8>,
+}
+
+impl PartialEq for KeySet {
+    fn eq(&self, other: &Self) -> bool {
+        self.read_from == other.read_from
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
 #[derive(Debug, Clone)]
@@ -57,7 +70,7 @@ impl KeySet {
     #[must_use]
     pub fn secret(secret: &[u8], algorithms: &[Algorithm]) -> Self {
         let key = Key { id: None, algorithms: algorithms.into(), key: DecodingKey::from_secret(secret) };
-        Self { keys: vec![key] }
+        Self { keys: vec![key], read_from: sha256(secret) }
     }
 
     /// Reads a JSON Web Key Set. A key without `alg` is for those of `allowed` that its type is made for; keys that can
@@ -78,7 +91,7 @@ impl KeySet {
             }
         }
         match (keys.is_empty(), skipped.first()) {
-            (false, _) => Ok((Self { keys }, skipped)),
+            (false, _) => Ok((Self { keys, read_from: sha256(json) }, skipped)),
             (true, Some(Skipped { index, why })) => {
                 Err(format!("key {index} can't be used ({why}), and no other can"))
             }

@@ -69,6 +69,24 @@ impl Jwt {
         })
     }
 
+    /// By other settings. An issuer that is as it was is the same: it keeps the keys that it told.
+    ///
+    /// # Errors
+    /// Keys that can't be used.
+    pub(super) fn renew(&self, issuers: &[IssuerSettings], tokens: &TokenSettings) -> Result<Self, Problem> {
+        let issuers = issuers.iter().map(|settings| {
+            match self.issuers.iter().find(|known| known.settings() == settings) {
+                Some(known) => Ok(Arc::clone(known)),
+                None => Issuer::new(settings).map(Arc::new),
+            }
+        });
+        Ok(Self {
+            issuers: issuers.collect::<Result<_, _>>()?,
+            cache: Cache::new(tokens.cache),
+            max_size: tokens.max_size,
+        })
+    }
+
     /// Checks a token; one that was found good before is known by its digest.
     pub(super) fn check(&self, text: &str) -> Checked {
         if text.len() > self.max_size {

@@ -16,6 +16,7 @@ use super::fetch::Client;
 use super::issuer::{Issuer, IssuerSettings, KeySource};
 use super::keys::KeySet;
 use crate::problem::Problem;
+use crate::tls::note;
 
 /// Longer than an attempt takes.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -30,6 +31,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// # Errors
 /// Why there are none.
 pub fn read_file(path: &Path) -> Result<Bytes, String> {
+    note(path);
     // Opening what is no file may wait for ever.
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {}

@@ -1,0 +1,136 @@
+//! A worker: a thread with a runtime of its own, on which its part of every listener is served.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use crate::policy::SharedStore;
+use crate::problem::{Problem, Problems};
+use crate::telemetry::{AccessLog, Metrics, flush_lines, flush_when_idle};
+use crate::upstream::Clusters;
+
+/// A thread with a runtime of its own.
+pub(super) fn spawn<F>(
+    name: String,
+    stopped: watch::Receiver<bool>,
+    run: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
+) -> Result<thread::JoinHandle<()>, Problems>
+where
+    F: Future<Output = ()>,
+{
+    let cannot =
+        |error: io::Error| Problems::from(Problem::error(format!("a thread can't be started: {error}")));
+    // One runtime a thread, of one thread each: a call never waits for another core.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    thread::Builder::new().name(name).spawn(move || runtime.block_on(run(stopped))).map_err(cannot)
+}
+
+/// What a worker is told while it serves.
+pub(super) enum Order {
+    /// To serve its part of a listener, by this task. The worker ends once what the task is given is dropped, wherever it
+    /// went; the sender tells the task to end.
+    Serve(Box<dyn FnOnce(mpsc::Sender<()>) + Send>, watch::Sender<bool>),
+    /// To begin to connect to backends, before the first call needs them.
+    Warm(Arc<Clusters>, Option<Arc<SharedStore>>),
+    /// To gather its lines for another access log.
+    Log(Option<Arc<AccessLog>>),
+}
+
+/// One thread that serves.
+pub(super) struct Worker {
+    pub number: usize,
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    pub metrics: Arc<Metrics>,
+    /// How long calls that are under way may still take at the end.
+    pub drain: Arc<Drain>,
+}
+
+/// The lines that a worker gathers.
+struct Log {
+    log: Arc<AccessLog>,
+    flushing: JoinHandle<()>,
+}
+
+impl Log {
+    fn begin(log: Arc<AccessLog>) -> Self {
+        let flushing = tokio::spawn(flush_when_idle(Arc::clone(&log)));
+        Self { log, flushing }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.flushing.abort();
+        flush_lines(&self.log);
+    }
+}
+
+impl Worker {
+    /// Serves until it is stopped, and until what is under way then has ended.
+    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        self.metrics.worker(self.number, Handle::current().metrics());
+        let (alive, mut gone) = mpsc::channel(1);
+        let mut closing: Vec<watch::Sender<bool>> = Vec::new();
+        let mut log = None;
+        loop {
+            let order = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+                Some(order) = self.orders.recv() => order,
+            };
+            match order {
+                Order::Serve(serve, close) => {
+                    closing.retain(|close| close.receiver_count() > 0);
+                    closing.push(close);
+                    serve(alive.clone());
+                }
+                Order::Warm(clusters, store) => {
+                    clusters.warm(self.number);
+                    if let Some(store) = store {
+                        store.warm(self.number);
+                    }
+                }
+                Order::Log(new) => {
+                    // The old one first: the gathered lines are its own.
+                    drop(log.take());
+                    log = new.map(Log::begin);
+                }
+            }
+        }
+        for close in closing {
+            close.send_replace(true);
+        }
+        drop(alive);
+        if tokio::time::timeout(self.drain.get(), gone.recv()).await.is_err() {
+            warn!(worker = self.number, "calls that were under way are cut off");
+        }
+        drop(log);
+    }
+}
+
+/// How long a drain may take. It may change until it begins.
+#[derive(Default)]
+pub(super) struct Drain(AtomicU64);
+
+impl Drain {
+    pub(super) fn new(drain: Duration) -> Self {
+        let own = Self::default();
+        own.set(drain);
+        own
+    }
+
+    pub(super) fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set(&self, drain: Duration) {
+        self.0.store(u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
