@@ -22,6 +22,19 @@ use crate::telemetry::AccessLogSettings;
 use crate::tls::{Chain, Identity, Key, ListenerTls};
 use crate::upstream::UpstreamSettings;
 
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct CheckFlags {
+    /// An older schema (descriptor set or `.proto` sources) or configuration file: says what the new one breaks
+    #[arg(long, value_name = "OLD")]
+    pub against: Option<String>,
+    /// Print what breaks as a JSON object
+    #[arg(long, requires = "against")]
+    pub json: bool,
+    #[command(flatten)]
+    pub gateway: GatewayFlags,
+}
+
 /// What `serve` and `check` take.
 #[derive(Debug, Args)]
 pub struct GatewayFlags {

@@ -27,6 +27,7 @@ mod render;
 mod renew;
 mod resolve;
 mod retired;
+mod rollout;
 mod room;
 mod run;
 mod secure;
@@ -46,7 +47,8 @@ mod worker;
 
 pub use gateway::Gateway;
 
+pub use rollout::{Side, compare};
 pub use run::{Running, start};
 pub use settings::{Limits, ListenerSettings, ReloadSettings, Timeouts};
-pub use snapshot::{Snapshot, compile};
+pub use snapshot::{Snapshot, compile, compile_schema};
 pub use sources::load_schema;
