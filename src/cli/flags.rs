@@ -17,7 +17,7 @@ use crate::policy::{LimitSettings, Rule};
 use crate::problem::{Excerpt, Problem, Problems};
 use crate::route::Selector;
 use crate::schema::{ReflectSettings, SameTemplate, SchemaSettings};
-use crate::server::{ListenerSettings, ReloadSettings};
+use crate::server::{DrainSettings, ListenerSettings, ReloadSettings};
 use crate::telemetry::AccessLogSettings;
 use crate::tls::{Chain, Identity, Key, ListenerTls};
 use crate::upstream::UpstreamSettings;
@@ -280,7 +280,7 @@ impl Reader {
             limits: LimitSettings::default(),
             access_log: self.access_log(flags),
             workers: flags.workers.as_ref().and_then(|text| self.parse("--workers", text, config::workers)),
-            drain: Settings::DEFAULT_DRAIN,
+            drain: DrainSettings::default(),
             reload: ReloadSettings::default(),
             file: None,
         }

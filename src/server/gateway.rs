@@ -51,7 +51,7 @@ impl Gateway {
         let settings = Arc::new(settings.clone());
         let listener = settings.listeners.first().ok_or_else(no_listener)?;
         let (alive, stopped) = watch::channel(false);
-        let process = Process::new(1, stopped.clone());
+        let process = Process::new(1, stopped.clone(), None);
         let mut sources = Sources::new(&settings.schema, &settings.upstreams);
         let (loaded, marks) = noting(|| sources.first(settings.schema.wait()));
         let (schema, mut warnings) = loaded?;

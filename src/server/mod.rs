@@ -7,6 +7,7 @@ mod authorization;
 mod bind;
 mod compress;
 mod cors;
+mod drain;
 mod edge;
 mod fleet;
 mod front;
@@ -45,6 +46,7 @@ mod upkeep;
 mod watch;
 mod worker;
 
+pub use drain::{Cutter, DrainSettings};
 pub use gateway::Gateway;
 
 pub use rollout::{Side, compare};
