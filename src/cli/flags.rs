@@ -17,10 +17,23 @@ use crate::policy::{LimitSettings, Rule};
 use crate::problem::{Excerpt, Problem, Problems};
 use crate::route::Selector;
 use crate::schema::{ReflectSettings, SameTemplate, SchemaSettings};
-use crate::server::{ListenerSettings, ReloadSettings};
+use crate::server::{DrainSettings, ListenerSettings, ReloadSettings};
 use crate::telemetry::AccessLogSettings;
 use crate::tls::{Chain, Identity, Key, ListenerTls};
 use crate::upstream::UpstreamSettings;
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct CheckFlags {
+    /// An older schema (descriptor set or `.proto` sources) or configuration file: says what the new one breaks
+    #[arg(long, value_name = "OLD")]
+    pub against: Option<String>,
+    /// Print what breaks as a JSON object
+    #[arg(long, requires = "against")]
+    pub json: bool,
+    #[command(flatten)]
+    pub gateway: GatewayFlags,
+}
 
 /// What `serve` and `check` take.
 #[derive(Debug, Args)]
@@ -267,7 +280,7 @@ impl Reader {
             limits: LimitSettings::default(),
             access_log: self.access_log(flags),
             workers: flags.workers.as_ref().and_then(|text| self.parse("--workers", text, config::workers)),
-            drain: Settings::DEFAULT_DRAIN,
+            drain: DrainSettings::default(),
             reload: ReloadSettings::default(),
             file: None,
         }

@@ -1,8 +1,10 @@
 //! The command line: `transom serve`, `transom check`, `transom routes`, `transom key new`.
 //!
 //! Before the way of any request. Each command turns its flags into the same settings that a configuration file gives,
-//! prints every problem that there is, and ends with 0 (all is well), 1 (problems in what it was given) or 2 (wrong usage).
+//! prints every problem that there is, and ends with 0 (all is well), 1 (problems in what it was given) or 2 (wrong usage);
+//! `check --against` has two more.
 
+pub mod against;
 pub mod check;
 pub mod flags;
 pub mod key;
@@ -12,7 +14,7 @@ pub mod serve;
 
 use clap::{Parser, Subcommand};
 
-use flags::{GatewayFlags, RoutesFlags};
+use flags::{CheckFlags, GatewayFlags, RoutesFlags};
 use key::KeyCommand;
 
 /// A gRPC-first API gateway: REST and JSON clients reach gRPC backends, by the HTTP rules in their descriptors.
@@ -41,9 +43,10 @@ pub enum Command {
     Serve(GatewayFlags),
     /// Finds every problem in the configuration, the schema and the rules
     ///
-    /// Takes what `serve` takes and prints each problem with its place, without serving anything.
+    /// Takes what `serve` takes and prints each problem with its place, without serving anything. With `--against` it says
+    /// what clients of an older schema or configuration will meet.
     #[command(arg_required_else_help = true, after_help = CHECK_EXAMPLES)]
-    Check(GatewayFlags),
+    Check(CheckFlags),
     /// Prints the HTTP routes of the schema
     ///
     /// That is, which HTTP method and path reaches which RPC. Needs the schema only, no upstream.
@@ -67,8 +70,10 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   transom check --config transom.yaml
   transom check --descriptors api.binpb --upstream http://127.0.0.1:50051
+  transom check --config transom.yaml --against api-of-last-week.binpb
+  transom check --config transom.yaml --against ../deployed/transom.yaml --json
 
-Exit status: 0 no errors, 1 errors.";
+Exit status: 0 no errors, 1 errors, 2 wrong usage. With `--against`, also: 3 what may surprise clients, 4 what breaks them.";
 
 const ROUTES_EXAMPLES: &str = "\
 Examples:
@@ -97,6 +102,10 @@ mod tests {
             ("serve --reflect --upstream http://h:1", true),
             ("serve --reflect --reflect-every 30s --upstream http://h:1", true),
             ("routes --reflect --upstream http://h:1", true),
+            ("check --config a.yaml --against b.yaml --json", true),
+            ("check --descriptors a --upstream http://h:1 --against b.binpb", true),
+            ("check --config a.yaml --json", false),
+            ("serve --config a.yaml --against b.yaml", false),
             ("routes --descriptors a --json", true),
             ("routes --config a.yaml --json", true),
             // The file says all; which of the two would stand?

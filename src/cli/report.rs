@@ -34,6 +34,12 @@ pub fn colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// As [`colours`], of standard output.
+#[must_use]
+pub fn stdout_colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Prints the problems to standard error, coloured for a terminal.
 pub fn print(problems: &Problems) {
     let colours = colours();

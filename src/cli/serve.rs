@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::report;
@@ -19,8 +20,7 @@ pub fn run(settings: Settings, warnings: Problems) -> ExitCode {
         Ok((running, warnings)) => {
             report::print(&warnings);
             announce(&running, &settings);
-            wait_for_the_end(&running);
-            running.stop();
+            wait_for_the_end(running);
             ExitCode::SUCCESS
         }
         Err(problems) => report::failed(&problems),
@@ -64,26 +64,37 @@ fn announce(running: &Running, settings: &Settings) {
     report::say("`transom routes` prints every route");
 }
 
-/// Returns on SIGTERM or SIGINT; SIGHUP loads the schema again.
-fn wait_for_the_end(running: &Running) {
+/// Serves until SIGTERM or SIGINT and drains then, which a second one cuts short. SIGHUP loads the schema again.
+fn wait_for_the_end(running: Running) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-            match kinds.map(signal) {
-                [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] => loop {
-                    tokio::select! {
-                        _ = terminate.recv() => return,
-                        _ = interrupt.recv() => return,
-                        _ = hangup.recv() => running.reload(),
-                    }
-                },
-                // Without signals the process can only be killed, but it can serve.
-                _ => std::future::pending().await,
-            }
-        }),
-        Err(_) => loop {
+    // Without signals the process can only be killed, but it can serve.
+    let Ok(runtime) = runtime else {
+        loop {
             std::thread::park();
-        },
-    }
+        }
+    };
+    runtime.block_on(async {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = kinds.map(signal) else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => running.reload(),
+            }
+        }
+        let cutter = running.cutter();
+        let mut drained = tokio::task::spawn_blocking(|| running.stop());
+        tokio::select! {
+            _ = &mut drained => return,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        warn!("told to stop once more: what is under way is cut off");
+        cutter.cut();
+        // A panic in there was printed already.
+        let _ = drained.await;
+    });
 }

@@ -30,14 +30,13 @@ use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::admin::AdminSettings;
 use crate::policy::identity::IdentitySettings;
 use crate::policy::{LimitSettings, Rule};
 use crate::problem::{Problem, Problems};
 use crate::schema::SchemaSettings;
-use crate::server::{ListenerSettings, ReloadSettings};
+use crate::server::{DrainSettings, ListenerSettings, ReloadSettings};
 use crate::telemetry::AccessLogSettings;
 use crate::tls::{Mark, note, noting};
 use crate::upstream::UpstreamSettings;
@@ -69,8 +68,8 @@ pub struct Settings {
     pub access_log: AccessLogSettings,
     /// As many as there are cores where it isn't given.
     pub workers: Option<NonZeroUsize>,
-    /// How long calls that are under way may still take once the process is told to stop.
-    pub drain: Duration,
+    /// How long each part of the end may take once the process is told to stop.
+    pub drain: DrainSettings,
     pub reload: ReloadSettings,
     /// Where all this was read. Without it, reloads read the schema again and leave all else as it is.
     pub file: Option<ConfigFile>,
@@ -82,10 +81,6 @@ pub struct ConfigFile {
     pub path: PathBuf,
     /// The file and all that it names, but for the schema, as they were before they were read.
     pub files: Vec<Mark>,
-}
-
-impl Settings {
-    pub const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 }
 
 /// A larger file is taken for something else than a configuration.
@@ -154,8 +149,7 @@ fn settings(root: &mut Map<'_>) -> Option<Settings> {
     let limits = known_limits.finish(store.as_ref(), tiers.as_ref());
     let access_log = process::access_log(root);
     let workers = root.value("workers", process::workers);
-    let mut drain = Settings::DEFAULT_DRAIN;
-    root.set("drain", &mut drain, values::duration_or_zero);
+    let drain = process::drain(root);
     let reload = reload::read(root);
     let upstreams = upstreams.into_iter().filter_map(|upstream| upstream.settings).collect();
     Some(Settings {

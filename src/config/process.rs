@@ -8,7 +8,7 @@ use super::reader::{Map, Value};
 use super::values::{self, Wrong};
 use crate::admin::AdminSettings;
 use crate::problem::nearest;
-use crate::server::ListenerSettings;
+use crate::server::{DrainSettings, ListenerSettings};
 use crate::telemetry::{AccessLogFormat, AccessLogSettings, AccessLogTarget};
 
 const MAX_WORKERS: usize = 1024;
@@ -27,6 +27,21 @@ pub(super) fn admin(root: &mut Map<'_>, listeners: &[ListenerSettings]) -> Optio
         let address = map.required("address", "write where to listen, as in `address: 127.0.0.1:9090`")?;
         address.parse(|text| free_address(text, listeners)).map(|address| AdminSettings { address })
     })?
+}
+
+/// `drain: 30s`, or a map with `delay` and `timeout`.
+pub(super) fn drain(root: &mut Map<'_>) -> DrainSettings {
+    let mut drain = DrainSettings::default();
+    let Some(value) = root.get("drain") else { return drain };
+    if value.is_map() {
+        value.map(|map| {
+            map.set("delay", &mut drain.delay, values::duration_or_zero);
+            map.set("timeout", &mut drain.timeout, values::duration_or_zero);
+        });
+    } else if let Some(timeout) = value.parse(values::duration_or_zero) {
+        drain.timeout = timeout;
+    }
+    drain
 }
 
 /// `access_log: off`, or a map with `to` and `format`.

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -64,7 +65,7 @@ fn the_least_has_defaults_everywhere() {
     assert_eq!(upstream.connections, UpstreamSettings::DEFAULT_CONNECTIONS);
     assert!(settings.admin.is_none() && settings.rules.is_empty() && settings.workers.is_none());
     assert_eq!(settings.access_log, AccessLogSettings::default());
-    assert_eq!(settings.drain, Duration::from_secs(30));
+    assert_eq!(settings.drain, DrainSettings::default());
 }
 
 #[test]
@@ -242,7 +243,7 @@ fn every_key_of_a_full_file_is_in_the_settings() {
         format: AccessLogFormat::Json,
     };
     assert_eq!(settings.access_log, log);
-    assert_eq!((settings.workers.map(NonZeroUsize::get), settings.drain), (Some(4), Duration::ZERO));
+    assert_eq!((settings.workers.map(NonZeroUsize::get), settings.drain.timeout), (Some(4), Duration::ZERO));
 }
 
 #[test]
@@ -338,6 +339,8 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     ("workers: 0", &["`workers`: 0 is out of range"]),
     ("drain: soon", &["`drain`: `soon` is no duration"]),
+    ("drain: { delay: soon }", &["`drain.delay`: `soon` is no duration"]),
+    ("drain: { wait: 5s }", &["unknown key `wait`"]),
     ("access_log: stdot", &["did you mean `stdout`?"]),
     ("access_log: access.log", &["a file in the same folder is `./access.log`"]),
     ("access_log: { to: off, format: json }", &["`access_log.format`: the access log is off"]),

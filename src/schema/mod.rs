@@ -8,6 +8,7 @@
 mod builtin;
 mod check;
 mod compare;
+pub mod diff;
 mod editions;
 mod fields;
 mod http_rule;

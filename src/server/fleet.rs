@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::error;
 
 use super::bind::{Bound, bind_listener};
+use super::drain::Drain;
 use super::listener::{Acceptor, accept_all};
 use super::live::{Live, Renew};
 use super::load::Load;
@@ -20,7 +21,7 @@ use super::settings::ListenerSettings;
 use super::stack::{Shared, stack};
 use super::state::{Process, State};
 use super::tls::Served;
-use super::worker::{Drain, Order};
+use super::worker::Order;
 use crate::config::Settings;
 use crate::problem::{Problem, Problems};
 use crate::tls::{Resumption, Watched};
@@ -178,7 +179,7 @@ impl Fleet {
         let resumption = tls.as_ref().map(|tls| Arc::clone(&tls.resumption));
         let served = tls.map(|tls| renewal.add(&settings.name, tls.watched, tls.config, None));
         let door = Arc::new(ArcSwap::from_pointee(Acceptor {
-            settings: settings.of_connections(state.settings.drain),
+            settings: settings.of_connections(state.settings.drain.timeout),
             tls: served.clone(),
             room: Arc::clone(&room),
             metrics: Arc::clone(&process.metrics),
@@ -235,7 +236,7 @@ impl Listener {
         self.served = tls.map(|tls| renewal.add(&settings.name, tls.watched, tls.config, served));
         let stop = self.door.load().stop.clone();
         self.door.store(Arc::new(Acceptor {
-            settings: settings.of_connections(state.settings.drain),
+            settings: settings.of_connections(state.settings.drain.timeout),
             tls: self.served.clone(),
             room: Arc::clone(&self.room),
             metrics: Arc::clone(&process.metrics),

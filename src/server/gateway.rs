@@ -55,7 +55,7 @@ impl Gateway {
         let listener = settings.listeners.first().ok_or_else(no_listener)?;
         let (alive, stopped) = watch::channel(false);
         let background = Background::start()?;
-        let process = Process::new(1, background.handle().clone(), stopped.clone());
+        let process = Process::new(1, background.handle().clone(), stopped.clone(), None);
         let mut sources = Sources::new(&settings.schema, &settings.upstreams);
         let (loaded, marks) = noting(|| sources.first(settings.schema.wait()));
         let (schema, mut warnings) = loaded?;

@@ -41,6 +41,11 @@ use crate::tls::PeerCertificates;
 
 /// After an error that concerns the process (no descriptors left), accepting again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection that has not said anything yet may still do so once its listener is told to stop: its first
+/// request may be on the way.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+/// The most connections that are taken from a socket's queue before it is closed.
+const MOST_WAITING: usize = 65_536;
 /// What one client stream and one connection may have under way.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
@@ -86,29 +91,31 @@ where
         let acceptor = door.load();
         (acceptor.stop.clone(), Arc::clone(&acceptor.room))
     };
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
-            accepted = accept(&listener, &room) => accepted,
-        };
-        let acceptor = door.load_full();
-        let (stream, peer, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(listener = acceptor.settings.name, %error, "can't accept connections");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (live, alive) = (Arc::clone(&live), alive.clone());
+    let begin = |(stream, peer, place): Accepted| {
+        let (acceptor, live, alive) = (door.load_full(), Arc::clone(&live), alive.clone());
         tokio::spawn(async move {
             let held = Arc::new((acceptor.metrics.connection(), place, alive));
             if let Err(error) = acceptor.serve(stream, peer, live, held).await {
                 debug!(%peer, error, "connection ended");
             }
         });
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        match accepted {
+            Ok(accepted) => begin(accepted),
+            Err(error) => {
+                warn!(listener = door.load().settings.name, %error, "can't accept connections");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
+    waiting(listener.into_std()?, &room).for_each(begin);
+    Ok(())
 }
 
 impl Acceptor {
@@ -127,15 +134,22 @@ impl Acceptor {
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let watch = Arc::new(Watch::default());
         let mut stop = self.stop.clone();
+        let out_of_time = async move {
+            // It fails only where nobody is left to tell it, and then the process ends anyway.
+            let _ = stop.wait_for(|stop| *stop).await;
+            sleep(LAST_REQUEST).await;
+        };
         let opened = tokio::select! {
+            biased;
             opened = self.open(stream, peer, &watch) => opened?,
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = out_of_time => return Ok(()),
         };
         let Some(Opened { version, io, peer, certificates }) = opened else { return Ok(()) };
         let client = Client {
             peer: peer.to_string().into(),
             watch: Arc::clone(&watch),
             stop: self.stop.clone(),
+            drain: self.settings.drain,
             held,
         };
         let from = Peer::new(peer, self.tls.is_some(), &self.settings.forwarding);
@@ -336,10 +350,22 @@ impl Acceptor {
 /// hyper refuses a smaller read buffer.
 const MIN_HEAD: usize = 8192;
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Room,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+/// A connection, whose it is, and its place among those that there may be.
+type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
+
+/// The connections in the queue of a socket that is about to be closed, which would reset them.
+fn waiting(listener: StdListener, room: &Room) -> impl Iterator<Item = Accepted> {
+    let next = move || {
+        let place = room.try_place()?;
+        // It doesn't block: there is none, or it can't be had.
+        let (stream, peer) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer, place))
+    };
+    std::iter::from_fn(next).take(MOST_WAITING)
+}
+
+async fn accept(listener: &TcpListener, room: &Room) -> io::Result<Accepted> {
     // Above the limit connections wait in the kernel's queue.
     let place = room.place().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
@@ -485,6 +511,7 @@ mod tests {
                     peer: "".into(),
                     watch: Arc::default(),
                     stop: watch::channel(false).1,
+                    drain: Duration::ZERO,
                     held: Arc::new(()),
                 },
                 from: Peer::new(([127, 0, 0, 1], 1).into(), true, &Forwarding::default()),

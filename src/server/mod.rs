@@ -8,6 +8,7 @@ mod background;
 mod bind;
 mod compress;
 mod cors;
+mod drain;
 mod edge;
 mod fleet;
 mod front;
@@ -28,6 +29,7 @@ mod render;
 mod renew;
 mod resolve;
 mod retired;
+mod rollout;
 mod room;
 mod run;
 mod secure;
@@ -45,9 +47,11 @@ mod upkeep;
 mod watch;
 mod worker;
 
+pub use drain::{Cutter, DrainSettings};
 pub use gateway::Gateway;
 
+pub use rollout::{Side, compare};
 pub use run::{Running, start};
 pub use settings::{Limits, ListenerSettings, ReloadSettings, Timeouts};
-pub use snapshot::{Snapshot, compile};
+pub use snapshot::{Snapshot, compile, compile_schema};
 pub use sources::load_schema;

@@ -4,12 +4,14 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tower::{Layer, Service};
 
 use super::load::{Counted, Load};
@@ -49,16 +51,20 @@ pub(super) struct Client {
     /// Address and port, as logs have it.
     pub peer: Arc<str>,
     pub watch: Arc<Watch>,
-    /// Turns true when the process is to stop.
+    /// Turns true when the listener is to close, or the process to stop.
     pub stop: watch::Receiver<bool>,
+    /// How long a session may go on after that.
+    pub drain: Duration,
     /// What is held for as long as anything of the connection is left.
     pub held: Arc<dyn Send + Sync>,
 }
 
 impl Client {
+    /// Ready when a session is to end.
     async fn stopping(mut self) {
         // It fails only where nobody is left to tell it, and then the process ends anyway.
         let _ = self.stop.wait_for(|stop| *stop).await;
+        sleep(self.drain).await;
     }
 }
 

@@ -22,6 +22,11 @@ impl Room {
         Arc::clone(&self.places).acquire_owned().await
     }
 
+    /// A place, if there is one now.
+    pub(super) fn try_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
     /// From now on there may be so many. Where there are more, no further one is let in until enough have ended; that is
     /// waited for on the caller's runtime.
     pub(super) fn allow(&self, most: usize) {

@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use super::background::Background;
 use super::bind::bind_one;
+use super::drain::{Cutter, Drain, Life};
 use super::fleet::{Addresses, Fleet};
 use super::front::Front;
 use super::reload::{Reloader, Windows};
@@ -19,7 +20,7 @@ use super::snapshot::Snapshot;
 use super::sources::Sources;
 use super::state::{Process, State};
 use super::upkeep::keep;
-use super::worker::{Drain, Worker, spawn};
+use super::worker::{Worker, spawn};
 use crate::admin::{self, Admin};
 use crate::config::Settings;
 use crate::problem::Problems;
@@ -31,6 +32,8 @@ pub struct Running {
     admin: Option<SocketAddr>,
     windows: Arc<Windows>,
     stop: watch::Sender<bool>,
+    life: Life,
+    drain: Arc<Drain>,
     workers: Vec<JoinHandle<()>>,
     /// Told to load everything again.
     reload: Arc<Notify>,
@@ -49,10 +52,11 @@ pub struct Running {
 pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
     let settings = Arc::new(settings.clone());
     let (stop, stopped) = watch::channel(false);
+    let life = Life::new();
     let background = Background::start()?;
     let workers = settings.workers.unwrap_or_else(cores).get();
-    let process = Process::new(workers, background.handle().clone(), stopped.clone());
-    let (workers, metrics) = (process.workers, Arc::clone(&process.metrics));
+    let process = Process::new(workers, background.handle().clone(), life.leaving(), Some(life.signs()));
+    let metrics = Arc::clone(&process.metrics);
     let mut sources = Sources::new(&settings.schema, &settings.upstreams);
     let (loaded, marks) = noting(|| sources.first(settings.schema.wait()));
     let (schema, mut warnings) = loaded?;
@@ -79,6 +83,8 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         admin: admin_address,
         windows: Arc::clone(reloader.windows()),
         stop,
+        life,
+        drain: Arc::clone(&drain),
         workers: Vec::new(),
         reload: Arc::default(),
         helpers: Vec::new(),
@@ -90,14 +96,15 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
             metrics: Arc::clone(&metrics),
             clusters: Arc::clone(&running.windows.clusters),
             reload: Arc::clone(&running.windows.report),
-            stopping: stopped.clone(),
+            stopping: running.life.leaving(),
         };
         let (close, closed) = watch::channel(false);
         let thread = spawn("admin".into(), closed, move |closed| admin::serve(listener, admin, closed))?;
         running.admin_thread = Some((close, thread));
     }
     for (number, orders) in heard.into_iter().enumerate() {
-        let worker = Worker { number, orders, metrics: Arc::clone(&metrics), drain: Arc::clone(&drain) };
+        let (metrics, drain) = (Arc::clone(&metrics), Arc::clone(&drain));
+        let worker = Worker { number, orders, metrics, drain, signs: running.life.signs() };
         let thread = spawn(format!("worker-{number}"), stopped.clone(), move |stopped| worker.run(stopped))?;
         running.workers.push(thread);
     }
@@ -138,9 +145,18 @@ impl Running {
         self.reload.notify_one();
     }
 
-    /// Accepts nothing more, lets calls under way end for as long as the settings say, and waits for that.
+    /// Hurries [`Running::stop`], from another thread.
+    #[must_use]
+    pub fn cutter(&self) -> Cutter {
+        self.life.cutter()
+    }
+
+    /// Says that it is not ready any more, then accepts nothing more, lets calls under way end for as long as the settings
+    /// say, and waits for that.
     pub fn stop(self) {
         let began = Instant::now();
+        self.life.leave();
+        self.life.wait(self.drain.get().delay);
         self.stop.send_replace(true);
         for worker in self.workers {
             if worker.join().is_err() {

@@ -123,13 +123,21 @@ impl Shown<'_> {
 /// Every problem in schema, HTTP rules, upstreams and rules.
 pub fn compile(settings: &Settings) -> Result<(Snapshot, Problems), Problems> {
     let (schema, mut warnings) = load_schema(&settings.schema, &settings.upstreams)?;
+    let (snapshot, more) = compile_schema(&schema, settings)?;
+    warnings.extend(more);
+    Ok((snapshot, warnings))
+}
+
+/// Compiles a schema that is loaded with the rules, as serving would. Warnings come beside the snapshot.
+///
+/// # Errors
+/// Every problem in upstreams and rules.
+pub fn compile_schema(schema: &Schema, settings: &Settings) -> Result<(Snapshot, Problems), Problems> {
     let metrics = Arc::new(Metrics::default());
     let clusters = Clusters::new(&settings.upstreams, 1, &metrics)?;
     let own = Own::new(shown(&settings.listeners), &clusters, 1, watch::channel(false).1);
     let limiting = Limiting::new(settings, &metrics);
-    let (snapshot, more) = build(&schema, &settings.rules, &clusters, &own, &metrics, &limiting, 1)?;
-    warnings.extend(more);
-    Ok((snapshot, warnings))
+    build(schema, &settings.rules, &clusters, &own, &metrics, &limiting, 1)
 }
 
 /// Compiles a loaded schema with the rules.

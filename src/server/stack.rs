@@ -10,6 +10,7 @@ use tower::{Service, ServiceBuilder, service_fn};
 
 use super::compress::Compress;
 use super::cors::CrossOrigin;
+use super::drain::Signs;
 use super::edge::Edge;
 use super::load::Load;
 use super::observe::{Observe, ObserveService};
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     pub addresses: Option<AddressLimits>,
     pub rate_limit: RateLimit,
     pub keep_watch: KeepWatch,
+    /// None where the server is somebody else's.
+    pub signs: Option<Signs>,
 }
 
 /// What all workers share of a listener's policies.
@@ -125,6 +128,7 @@ impl Shared {
             load,
             addresses,
             rate_limit: RateLimit::new(limit_store, worker),
+            signs: None,
         }
     }
 }
@@ -147,7 +151,7 @@ where
         // Outermost: it must see every request and every answer, whatever happens between.
         .layer(Observe::new(Arc::clone(&shared.observer), Arc::clone(&shared.load)))
         // Whatever the answer is, its client has to know whether the connection ends with it.
-        .layer(Unread)
+        .layer(Unread(shared.signs.clone()))
         // Whatever the answer is, a browser has to know what not to do with it, …
         .layer(Secure::new(shared.security_headers.clone()))
         // … and who may read it.

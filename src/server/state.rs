@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::drain::Signs;
 use super::limiting::Limiting;
 use super::load::Load;
 use super::settings::{ListenerSettings, shown};
@@ -33,14 +34,29 @@ pub(super) struct Process {
     pub rechecks: Arc<Rechecks>,
     /// For the bodies of errors.
     pub builtin: Arc<PlanSet>,
-    /// Turns true when the process is to stop.
-    pub stopped: watch::Receiver<bool>,
+    /// Turns true when the process is about to stop.
+    pub leaving: watch::Receiver<bool>,
+    /// None where the server is somebody else's.
+    pub signs: Option<Signs>,
 }
 
 impl Process {
-    pub(super) fn new(workers: usize, background: Handle, stopped: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        workers: usize,
+        background: Handle,
+        leaving: watch::Receiver<bool>,
+        signs: Option<Signs>,
+    ) -> Self {
         let builtin = PlanSet::compile(&schema::builtin_pool());
-        Self { workers, metrics: Arc::default(), background, rechecks: Arc::default(), builtin, stopped }
+        Self {
+            workers,
+            metrics: Arc::default(),
+            background,
+            rechecks: Arc::default(),
+            builtin,
+            leaving,
+            signs,
+        }
     }
 }
 
@@ -67,9 +83,9 @@ impl State {
         settings: Arc<Settings>,
         schema: &Schema,
     ) -> Result<(Self, Problems), Problems> {
-        let Process { workers, metrics, stopped, .. } = process;
+        let Process { workers, metrics, leaving, .. } = process;
         let clusters = Arc::new(Clusters::new(&settings.upstreams, *workers, metrics)?);
-        let own = Own::new(shown(&settings.listeners), &clusters, *workers, stopped.clone());
+        let own = Own::new(shown(&settings.listeners), &clusters, *workers, leaving.clone());
         let limiting = Limiting::new(&settings, metrics);
         let parts = Parts { settings, clusters, own: Arc::new(own), limiting };
         let (snapshot, warnings) = parts.compile(metrics, schema, 1)?;
@@ -140,7 +156,8 @@ impl State {
         };
         let errors = ErrorRenderer { form: listener.errors, builtin: Arc::clone(&process.builtin) };
         let (observer, snapshot) = (Arc::clone(&self.observer), Arc::clone(&self.snapshot));
-        Shared::new(listener, observer, Arc::new(errors), snapshot, policies, worker)
+        let shared = Shared::new(listener, observer, Arc::new(errors), snapshot, policies, worker);
+        Shared { signs: process.signs.clone(), ..shared }
     }
 }
 

@@ -10,11 +10,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Request, Version};
+use http::{Request, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::drain::Signs;
 use super::render::Rendered;
 use super::resolve::Routed;
 use super::watch::Watch;
@@ -26,20 +27,24 @@ pub(super) fn may_be_left<B: Body>(request: &Request<B>) -> bool {
     request.version() < Version::HTTP_2 && !request.body().is_end_stream()
 }
 
-/// Says `Connection: close` where the request's body is not read to its end yet. A body that is only ignored is thrown
-/// away, if it is not too long in coming.
-#[derive(Clone, Copy)]
-pub(super) struct Unread;
+/// Says `Connection: close` where the request's body is not read to its end yet, or where the process is about to stop. A
+/// body that is only ignored is thrown away, if it is not too long in coming.
+#[derive(Clone)]
+pub(super) struct Unread(pub Option<Signs>);
 
 impl<S> Layer<S> for Unread {
     type Service = UnreadService<S>;
     fn layer(&self, inner: S) -> UnreadService<S> {
-        UnreadService(inner)
+        UnreadService { inner, signs: self.0.clone().map(Arc::new) }
     }
 }
 
 #[derive(Clone)]
-pub(super) struct UnreadService<S>(S);
+pub(super) struct UnreadService<S> {
+    inner: S,
+    /// None where the server is somebody else's.
+    signs: Option<Arc<Signs>>,
+}
 
 impl<S, B> Service<Request<B>> for UnreadService<S>
 where
@@ -51,7 +56,7 @@ where
     type Future = UnreadFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
@@ -59,7 +64,9 @@ where
         let progress = watches.then(Arc::<Progress>::default);
         let connection = request.extensions_mut().remove::<Arc<Watch>>();
         let request = request.map(|inner| Watched { inner, progress: progress.clone(), connection });
-        UnreadFuture { inner: self.0.call(request), progress }
+        // HTTP/2 says it for the whole connection.
+        let signs = self.signs.as_ref().filter(|_| request.version() < Version::HTTP_2);
+        UnreadFuture { signs: signs.map(Arc::clone), inner: self.inner.call(request), progress }
     }
 }
 
@@ -68,6 +75,7 @@ pin_project! {
         #[pin]
         inner: F,
         progress: Option<Arc<Progress>>,
+        signs: Option<Arc<Signs>>,
     }
 }
 
@@ -89,7 +97,9 @@ where
             Some(Stage::Begun | Stage::Held) => true,
             Some(Stage::Ignored) => rendered.fault.is_some(),
         };
-        if ends {
+        let leaves = this.signs.as_ref().is_some_and(|signs| signs.is_leaving());
+        // A connection that becomes a WebSocket is no longer one of HTTP.
+        if ends || leaves && rendered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let close = HeaderValue::from_static("close");
             rendered.response.headers_mut().insert(header::CONNECTION, close);
         }

@@ -2,15 +2,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::warn;
 
+use super::drain::{Drain, FAREWELL, Signs};
 use crate::policy::SharedStore;
 use crate::problem::{Problem, Problems};
 use crate::telemetry::{AccessLog, Metrics, flush_lines, flush_when_idle};
@@ -50,6 +50,7 @@ pub(super) struct Worker {
     pub metrics: Arc<Metrics>,
     /// How long calls that are under way may still take at the end.
     pub drain: Arc<Drain>,
+    pub signs: Signs,
 }
 
 /// The lines that a worker gathers.
@@ -108,29 +109,15 @@ impl Worker {
             close.send_replace(true);
         }
         drop(alive);
-        if tokio::time::timeout(self.drain.get(), gone.recv()).await.is_err() {
+        // Connections end by themselves; WebSockets are told to, and have a moment to say so.
+        let drained = timeout(self.drain.get().timeout + FAREWELL, gone.recv());
+        let drained = tokio::select! {
+            drained = drained => drained.is_ok(),
+            () = self.signs.cut() => false,
+        };
+        if !drained {
             warn!(worker = self.number, "calls that were under way are cut off");
         }
         drop(log);
-    }
-}
-
-/// How long a drain may take. It may change until it begins.
-#[derive(Default)]
-pub(super) struct Drain(AtomicU64);
-
-impl Drain {
-    pub(super) fn new(drain: Duration) -> Self {
-        let own = Self::default();
-        own.set(drain);
-        own
-    }
-
-    pub(super) fn get(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn set(&self, drain: Duration) {
-        self.0.store(u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }

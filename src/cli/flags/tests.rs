@@ -49,7 +49,7 @@ fn the_least_serves_one_backend_at_the_usual_address() {
     assert_eq!(settings.listeners[0].errors, ErrorForm::Google);
     assert_eq!(settings.access_log, AccessLogSettings::default());
     assert!(settings.admin.is_none() && settings.workers.is_none());
-    assert_eq!(settings.drain, Settings::DEFAULT_DRAIN);
+    assert_eq!(settings.drain, DrainSettings::default());
     assert_eq!(
         settings.schema,
         SchemaSettings { descriptors: vec!["api.binpb".to_owned()], ..SchemaSettings::default() }

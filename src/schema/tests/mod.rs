@@ -1,6 +1,7 @@
 //! Loading as a whole: what is written in, what comes out, and what is said about it.
 
 mod configs;
+mod diff;
 mod files;
 mod hostile;
 mod index;
