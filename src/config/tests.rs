@@ -12,9 +12,10 @@ use crate::route::{Decoding, Plus, Selector};
 use crate::schema::{ReflectSettings, SameTemplate};
 use crate::server::{Limits, Timeouts};
 use crate::telemetry::{AccessLogFormat, AccessLogTarget};
+use crate::tls::ClientTls;
 use crate::tls::{ClientAuth, Versions};
 use crate::transcode::{QueryIntoBody, UnexpectedBody};
-use crate::upstream::{Balance, Discovery, Keepalive, NameSettings, Roots, TlsSettings, Wanted};
+use crate::upstream::{Balance, Discovery, Keepalive, NameSettings, TlsSettings, Wanted};
 
 /// The least that a configuration has, by key.
 const LEAST: [(&str, &str); 3] = [
@@ -113,7 +114,7 @@ schema:
   same_template: first
 upstreams:
   books: { endpoints: [http://10.0.0.1:50051, { url: http://10.0.0.2:50051, weight: 3 }], connect_timeout: 500ms, connections: 2, max_connections: 4, max_connection_age: 1h, keepalive: { every: 30s, timeout: 3s, idle: true }, balance: round_robin, warm_up: 20s }
-  orders: { endpoints: https://orders.internal:443, tls: { ca: ca.pem, server_name: orders.example } }
+  orders: { endpoints: https://orders.internal:443, tls: { ca: ca.pem, server_name: orders.example, cert: me.pem, key: me.key } }
   stock: { endpoints: https://stock.internal:443 }
   moving: { dns: "moving.internal:50051" }
   service: { srv: { name: _grpc._tcp.service.internal, server: "127.0.0.1:5353", min_ttl: 1s, max_ttl: 1m }, tls: {} }
@@ -133,6 +134,8 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     let folder = tempfile::tempdir().expect("a folder");
     let made = rcgen::generate_simple_self_signed(["orders.example".to_owned()]).expect("a certificate");
     std::fs::write(folder.path().join("ca.pem"), made.cert.pem().repeat(2)).expect("written");
+    std::fs::write(folder.path().join("me.pem"), made.cert.pem()).expect("written");
+    std::fs::write(folder.path().join("me.key"), made.signing_key.serialize_pem()).expect("written");
     let file = folder.path().join("transom.yaml");
     std::fs::write(&file, FULL).expect("written");
     let (settings, warnings) = load(&file).unwrap_or_else(|problems| panic!("{problems}"));
@@ -220,11 +223,13 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     assert_eq!((books.keepalive, books.balance), (Some(keepalive), Balance::RoundRobin));
     assert_eq!(books.connect_timeout, Duration::from_millis(500));
     assert_eq!((&books.tls, &stock.tls), (&None, &Some(TlsSettings::default())));
-    let Some(TlsSettings { roots: Roots::Given(roots), server_name: Some(name) }) = &orders.tls else {
+    let Some(TlsSettings { client: ClientTls { roots: Some(roots), identity: Some(_) }, server_name }) =
+        &orders.tls
+    else {
         panic!("{:?}", orders.tls)
     };
-    assert_eq!(roots[..], [made.cert.der().clone(), made.cert.der().clone()]);
-    assert_eq!(name.to_str(), "orders.example");
+    assert_eq!(roots.certificates(), [made.cert.der().clone(), made.cert.der().clone()]);
+    assert_eq!(server_name.as_ref().map(|name| name.to_str()).as_deref(), Some("orders.example"));
 
     let rules: Vec<_> =
         settings.rules.iter().map(|rule| (rule.selector.to_string(), rule.upstream.as_deref())).collect();
@@ -381,7 +386,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "upstreams: { a: { endpoints: http://h:1, dns: h:1 } }",
-        &["`upstreams.a.dns`: it is said already where the upstream is", "t.yaml:1:43"],
+        &["`upstreams.a.dns`: it is said already where the upstream is", "t.yaml:1:42"],
     ),
     ("upstreams: { a: { dns: h } }", &["`upstreams.a.dns`: `h` is no host with a port", "t.yaml:1:24"]),
     (

@@ -49,7 +49,7 @@ fn read<'r>(map: &mut Map<'r>) -> Option<(Vec<Value<'r>>, ListenerTls)> {
 }
 
 /// A certificate and its key, with the value that names the certificate.
-fn identity<'r>(
+pub(super) fn identity<'r>(
     map: &Map<'r>,
     (cert, key): (Option<Value<'r>>, Option<Value<'r>>),
 ) -> Option<(Value<'r>, Identity)> {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
@@ -10,11 +10,12 @@ use rustls_pki_types::ServerName;
 use super::limits;
 use super::names;
 use super::reader::{Map, Value};
+use super::tls;
 use super::values::{self, Wrong};
-use crate::tls::Authorities;
+use crate::problem::Problem;
+use crate::tls::{Authorities, ClientTls};
 use crate::upstream::{
-    Address, Balance, Discovery, Endpoint, Keepalive, Listed, NameSettings, Roots, TlsSettings,
-    UpstreamSettings,
+    Address, Balance, Discovery, Endpoint, Keepalive, Listed, NameSettings, TlsSettings, UpstreamSettings,
 };
 
 /// More only cost, see [`UpstreamSettings::connections`].
@@ -296,18 +297,24 @@ fn unix(path: &str) -> Result<Endpoint, &'static str> {
     Ok(Endpoint { authority, address: Address::Unix(path.into()) })
 }
 
-/// The keys of `tls`; CA files are read.
+/// The keys of `tls`; the files are read.
 fn read_tls(map: &mut Map<'_>) -> TlsSettings {
     let folder = map.path("");
-    let roots = match map.value("ca", |text| Ok(Authorities::load(&folder.join(text))?)) {
-        Some(authorities) => Roots::Given(authorities.into_certificates()),
-        None => Roots::System,
+    let roots = map.value("ca", |text| Ok(Authorities::load(&folder.join(text))?));
+    let identity = match (map.get("cert"), map.get("key")) {
+        (None, None) => None,
+        pair => tls::identity(map, pair).map(|(place, identity)| {
+            if let Some(what) = identity.chain().untimely(SystemTime::now()) {
+                place.report(Problem::warning(what));
+            }
+            identity
+        }),
     };
     let server_name = map.value("server_name", |text| {
         let name = ServerName::try_from(text.to_owned());
         name.map_err(|_| Wrong::new(format!("`{text}` is neither a name nor an IP address")))
     });
-    TlsSettings { roots, server_name }
+    TlsSettings { client: ClientTls { roots, identity }, server_name }
 }
 
 #[cfg(test)]

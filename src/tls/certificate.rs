@@ -166,6 +166,11 @@ impl Identity {
         &self.chain
     }
 
+    /// Where both were read.
+    pub(super) fn files(&self) -> [&Path; 2] {
+        [&self.chain.path, &self.key.0]
+    }
+
     pub(super) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }

@@ -1,8 +1,8 @@
 //! TLS as an operator gives it: certificates, keys and roots in PEM files, and which certificate a client gets.
 //!
 //! It is beside the way of a request. `config` reads the files first, so that what is wrong with them has a place; a
-//! listener takes what came of that, and [`Watched`] reads them again when they change while it serves. Upstreams take
-//! their roots from here, too. What happens on a connection is the business of `server`.
+//! listener takes what came of that, and [`Watched`] reads them again when they change while it serves; so does
+//! [`WatchedClient`] for upstreams. What happens on a connection is the business of `server`.
 
 mod certificate;
 mod choose;
@@ -16,7 +16,7 @@ mod vigil;
 mod watched;
 
 pub use certificate::{Chain, Identity, Key};
-pub use client::client_config;
+pub use client::{ClientTls, WatchedClient, client_config};
 pub use files::{Mark, Unusable, read};
 pub use noted::{note, noting};
 pub use peer::PeerCertificates;

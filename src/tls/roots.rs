@@ -39,6 +39,16 @@ impl Authorities {
         Self::load(&self.path)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The certificates as they stand in the file.
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
     /// The certificates as they stand in the file.
     #[must_use]
     pub fn into_certificates(self) -> Vec<CertificateDer<'static>> {

@@ -25,6 +25,7 @@ use super::peer::{Line, Lines, Peer};
 use super::reach::Reach;
 use super::settings::{Discovery, UpstreamSettings};
 use super::status;
+use super::tls::Renewing;
 use crate::fault::{Fault, Kind};
 use crate::problem::Problems;
 use crate::telemetry::Metrics;
@@ -45,10 +46,19 @@ pub struct Cluster {
     is_named: bool,
     /// How long a call waits to hear who the members are.
     patience: Duration,
-    /// What finds the members, until it is started.
-    discovering: Mutex<Option<Discovering>>,
+    /// What is to go on beside the calls, until it is started.
+    beside: Mutex<Beside>,
     /// What goes on beside the calls; it ends with the cluster.
     tasks: OnceLock<JoinSet<()>>,
+}
+
+/// What goes on beside the calls.
+#[derive(Default)]
+struct Beside {
+    /// Finds the members.
+    discovering: Option<Discovering>,
+    /// Reads certificates again.
+    renewing: Option<Renewing>,
 }
 
 /// A call as it goes out.
@@ -75,7 +85,7 @@ impl Cluster {
         let name: Arc<str> = settings.name.as_str().into();
         let doubt = Arc::default();
         let reach = Reach::new(changed);
-        let making = Making::new(&name, settings, Arc::clone(&reach), &doubt, workers)?;
+        let (making, renewing) = Making::new(&name, settings, Arc::clone(&reach), &doubt, workers)?;
         let (roster, discovering) = match &settings.endpoints {
             Discovery::Listed(listed) => {
                 let peers =
@@ -101,7 +111,7 @@ impl Cluster {
         });
         Ok(Self {
             is_named: discovering.is_some(),
-            discovering: Mutex::new(discovering),
+            beside: Mutex::new(Beside { discovering, renewing }),
             patience: settings.connect_timeout,
             balance: settings.balance,
             gate,
@@ -127,7 +137,7 @@ impl Cluster {
             gate: None,
             settings: None,
             is_named: false,
-            discovering: Mutex::default(),
+            beside: Mutex::default(),
             tasks: OnceLock::new(),
             name,
             reach,
@@ -139,9 +149,12 @@ impl Cluster {
     pub(super) fn look_after(&self, background: &Handle) {
         self.tasks.get_or_init(|| {
             let mut tasks = JoinSet::new();
-            let discovering = self.discovering.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(discovering) = discovering {
+            let beside = std::mem::take(&mut *self.beside.lock().unwrap_or_else(PoisonError::into_inner));
+            if let Some(discovering) = beside.discovering {
                 tasks.spawn_on(discovering.run(), background);
+            }
+            if let Some(renewing) = beside.renewing {
+                tasks.spawn_on(renewing.run(), background);
             }
             tasks
         });

@@ -16,6 +16,15 @@ use super::keepalive::Pulse;
 /// connection at 20 of them that the application has not seen yet.
 const RESETS_PER_SECOND: u64 = 10;
 
+/// How many more calls a backend allows on a connection. What is above waits within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Enough,
+    /// Soon there is none.
+    Little,
+    None,
+}
+
 /// A connection that takes calls. It is closed once neither its place nor a call holds it any more.
 pub(super) struct Live {
     send: SendRequest<Bytes>,
@@ -92,13 +101,17 @@ impl Live {
         self.pulse.streams.load(Ordering::Relaxed)
     }
 
-    /// Whether it has nearly as many calls as the backend allows at once. What is above waits within the connection.
-    pub(super) fn is_nearly_full(&self) -> bool {
+    /// How much room there is for calls.
+    pub(super) fn room(&self) -> Room {
         let streams = self.streams();
-        // Without a call there is always room, and the backend's settings needn't be asked for.
-        streams > 0 && {
-            let most = self.send.current_max_send_streams();
-            streams >= most - most / 8
+        if streams == 0 {
+            // Then there is always some, and the backend's settings needn't be asked for.
+            return Room::Enough;
+        }
+        match self.send.current_max_send_streams() {
+            most if streams >= most => Room::None,
+            most if streams + (most / 8).max(1) >= most => Room::Little,
+            _ => Room::Enough,
         }
     }
 

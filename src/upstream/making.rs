@@ -13,8 +13,9 @@ use super::member::Member;
 use super::peer::Peer;
 use super::reach::Reach;
 use super::settings::{Address, Endpoint, TlsSettings, UpstreamSettings};
-use super::tls;
+use super::tls::{self, Renewing};
 use crate::problem::Problems;
+use crate::tls::WatchedClient;
 
 /// All that the members of a cluster have in common.
 pub(super) struct Making {
@@ -27,6 +28,8 @@ pub(super) struct Making {
 }
 
 impl Making {
+    /// Beside it there is what looks after the files that it is made of, if there are any.
+    ///
     /// # Errors
     /// TLS settings that can't be used.
     pub(super) fn new(
@@ -35,12 +38,18 @@ impl Making {
         reach: Arc<Reach>,
         doubt: &Arc<Notify>,
         workers: usize,
-    ) -> Result<Self, Problems> {
+    ) -> Result<(Self, Option<Renewing>), Problems> {
+        let mut renewing = None;
         let tls = match &settings.tls {
             None => None,
             Some(tls) => {
-                let config = tls::client_config(name, tls)?;
-                Some((tls.clone(), watch::channel(config).1))
+                let (config, used) = watch::channel(tls::client_config(name, &tls.client)?);
+                renewing = WatchedClient::new(tls.client.clone()).map(|watched| Renewing {
+                    upstream: Arc::clone(name),
+                    watched,
+                    config,
+                });
+                Some((tls.clone(), used))
             }
         };
         let upkeep = Upkeep {
@@ -52,7 +61,8 @@ impl Making {
             reach,
         };
         let connections = (settings.connections.get(), settings.max_connections.get());
-        Ok(Self { upkeep: Arc::new(upkeep), tls, connections, workers, warm_up: settings.warm_up })
+        let making = Self { upkeep: Arc::new(upkeep), tls, connections, workers, warm_up: settings.warm_up };
+        Ok((making, renewing))
     }
 
     /// A member that wasn't there.

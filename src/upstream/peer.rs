@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::connection::{Connection, State};
 use super::dial::{Purpose, Target};
-use super::live::Live;
+use super::live::{Live, Room};
 use super::member::Member;
 
 /// A member and every worker's connections to it.
@@ -80,30 +80,38 @@ impl Lines {
         let start = if self.kept > 1 { fastrand::usize(..self.kept) } else { 0 };
         let (kept, on_demand) = self.all.split_at_checked(self.kept)?;
         let (after, before) = kept.split_at_checked(start)?;
-        let mut fewest: Option<Arc<Live>> = None;
+        let mut fewest: Option<(Room, Arc<Live>)> = None;
         let (mut connecting, mut down, mut asleep) = (None, None, None);
         for connection in before.iter().chain(after).chain(on_demand) {
             match connection.state() {
-                State::Ready(live) if !live.is_nearly_full() => return Some(Line::Ready(live)),
-                State::Ready(live) => {
-                    if fewest.as_ref().is_none_or(|known| live.streams() < known.streams()) {
-                        fewest = Some(live);
+                State::Ready(live) => match live.room() {
+                    Room::Enough => return Some(Line::Ready(live)),
+                    room @ (Room::Little | Room::None) => {
+                        if fewest.as_ref().is_none_or(|(_, known)| live.streams() < known.streams()) {
+                            fewest = Some((room, live));
+                        }
                     }
-                }
+                },
                 State::Connecting => connecting = connecting.or(Some(connection)),
                 State::Down => down = down.or(Some(connection)),
                 State::Asleep => asleep = asleep.or(Some(connection)),
             }
         }
-        let Some(fewest) = fewest else {
-            let connecting = connecting.map(|connection| Line::Connecting(Arc::clone(connection)));
-            return connecting.or_else(|| down.map(|connection| Line::Down(Arc::clone(connection))));
-        };
-        // One at a time.
-        if let (None, Some(asleep)) = (connecting, asleep) {
-            asleep.start();
+        if fewest.is_some() && connecting.is_none() {
+            // One at a time.
+            if let Some(asleep) = asleep {
+                asleep.start();
+                connecting = Some(asleep);
+            }
         }
-        Some(Line::Ready(fewest))
+        match (fewest, connecting, down) {
+            // Nobody knows when one of those calls will end.
+            (Some((Room::None, _)) | None, Some(connecting), _) => {
+                Some(Line::Connecting(Arc::clone(connecting)))
+            }
+            (Some((_, live)), _, _) => Some(Line::Ready(live)),
+            (None, None, down) => down.map(|connection| Line::Down(Arc::clone(connection))),
+        }
     }
 
     /// Begins to connect those that are kept, on the caller's runtime.

@@ -11,6 +11,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 
 use super::balance::Balance;
 use super::gate::GateSettings;
+use crate::tls::ClientTls;
 
 /// One upstream: a named set of endpoints that serve the same methods.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -186,8 +187,8 @@ impl Keepalive {
 /// TLS to the endpoints of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct TlsSettings {
-    /// The roots that the endpoints' certificates must lead to.
-    pub roots: Roots,
+    /// What is trusted and shown. Its files are watched while the upstream is in use.
+    pub client: ClientTls,
     /// The name that the certificate must have, where it isn't the endpoint's host.
     pub server_name: Option<ServerName<'static>>,
 }

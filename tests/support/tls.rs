@@ -38,6 +38,10 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("a certificate")
+    }
+
     pub fn sign(&self, names: &[&str]) -> Signed {
         self.sign_until(names, 4000)
     }
