@@ -78,7 +78,7 @@ fn text(backend: SocketAddr, listener: &str, more: &str) -> String {
     format!(
         "listeners: {{ a: {{ address: '127.0.0.1:0', {listener} }} }}\nschema: {{ descriptors: test.binpb }}\n\
          upstreams: {{ main: {{ endpoints: ['http://{backend}'] }} }}\nadmin: {{ address: '127.0.0.1:0' }}\n\
-         access_log: off\nworkers: 1\ndrain: 0s\nreload: {{ interval: 100ms }}\n{more}\n"
+         access_log: off\nworkers: 1\ndrain: 0s\nreload: {{ interval: 300ms }}\n{more}\n"
     )
 }
 

@@ -10,11 +10,11 @@ use std::process::{Child, Command, Stdio};
 
 use support::{Answer, Backend, Http1, Schema, frame, get, metric, until};
 
-const SERVICES: usize = 40;
+const SERVICES: usize = 25;
 const FIRST: u64 = 10;
 const RELOADS: u64 = 200;
 /// How much of what a schema takes an allocator may hold back for later.
-const NOISE: u64 = 24 << 20;
+const NOISE: u64 = 16 << 20;
 
 /// A large schema; `version` changes every message.
 fn proto(version: &str) -> String {

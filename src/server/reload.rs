@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::fleet::Moves;
@@ -17,6 +17,7 @@ use super::inputs::{Inputs, Seen, have_changed};
 use super::relist::Relisting;
 use super::renew::Renewal;
 use super::retired::Retired;
+use super::settings::ReloadSettings;
 use super::snapshot::Snapshot;
 use super::sources::Sources;
 use super::state::{Process, State};
@@ -30,6 +31,9 @@ use crate::upstream::Clusters;
 
 /// How often it is looked whether the last call that uses an old snapshot is over.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Files are looked at this often at least.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How often files that change while they are read are read once more, before they have to keep still by themselves.
 const MOST_TRIES: u32 = 5;
@@ -164,7 +168,11 @@ impl Reloader {
         let mut every = self.sources.every();
         let mut ticks = ticks(every);
         let mut tries = 0;
+        // It stays when it is, whatever else wakes this.
+        let mut next_look = Instant::now() + LONGEST;
         loop {
+            // Whatever woke this: looks at files may be more frequent than those at what was replaced.
+            self.retired.drop_unused();
             if self.sources.every() != every {
                 every = self.sources.every();
                 ticks = self::ticks(every);
@@ -175,25 +183,26 @@ impl Reloader {
                     None => std::future::pending().await,
                 }
             };
-            let reload = self.state.settings.reload;
-            let look = reload.watch.then_some(reload.interval);
+            let ReloadSettings { watch, interval } = self.state.settings.reload;
+            let interval = interval.min(LONGEST);
+            next_look = next_look.min(Instant::now() + interval);
             let cause = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 () = told.notified() => Cause::Told,
                 () = tick => Cause::Time,
-                () = sleep(LOOK), if !self.retired.is_empty() => {
-                    self.retired.drop_unused();
-                    continue;
-                }
-                () = sleep(look.unwrap_or_default()), if look.is_some() => match self.inputs.look() {
+                () = sleep(LOOK), if !self.retired.is_empty() => continue,
+                () = sleep_until(next_look), if watch => {
+                    next_look = Instant::now() + interval;
+                    match self.inputs.look() {
                     Seen::Unchanged | Seen::Settling => continue,
                     Seen::Changed(files) => {
                         let file = files.first().map(|file| file.display().to_string());
                         info!(file, files = files.len(), "files have changed");
                         Cause::Files
                     }
-                },
+                }
+                }
             };
             let is_torn = tokio::select! {
                 biased;
