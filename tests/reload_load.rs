@@ -1,5 +1,6 @@
 //! Reloads under load: clients of HTTP/1.1 and HTTP/2 call without a pause while descriptors, rules and upstreams change
 //! two hundred times, and none of their calls fails.
+#![allow(clippy::print_stdout)]
 
 mod support;
 
@@ -35,7 +36,7 @@ fn text(round: u64, backends: &[Backend; 2]) -> String {
         1 => format!(", other: {{ endpoints: ['http://{}'] }}", second.address),
         _ => format!(", other: {{ endpoints: ['http://{}'], connections: 2 }}", second.address),
     };
-    let upstream = if other.is_empty() || round % 2 == 0 { "main" } else { "other" };
+    let upstream = if other.is_empty() || round.is_multiple_of(2) { "main" } else { "other" };
     format!(
         "listeners: {{ a: {{ address: '127.0.0.1:0', limits: {{ body: {}KiB }} }} }}\n\
          schema: {{ descriptors: set.binpb }}\n\
