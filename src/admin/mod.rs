@@ -5,6 +5,7 @@ mod settings;
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tracing::error;
 
 pub use reload::{Attempt, ReloadReport};
@@ -29,6 +31,9 @@ pub struct Admin {
     pub stopping: watch::Receiver<bool>,
 }
 
+/// How long an answer may take once the address is closed.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// Serves until it is closed, which is after the process was told to stop: a drain can be watched.
 pub async fn serve(listener: StdListener, admin: Admin, mut closed: watch::Receiver<bool>) {
     let router = Router::new()
@@ -37,13 +42,22 @@ pub async fn serve(listener: StdListener, admin: Admin, mut closed: watch::Recei
         .route("/metrics", get(metrics))
         .route("/reload", get(reload))
         .with_state(Arc::new(admin));
+    let mut told = closed.clone();
     let served = async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, router).await
+        let told = async move {
+            // It fails only where nobody is left to tell it.
+            let _ = told.wait_for(|closed| *closed).await;
+        };
+        axum::serve(listener, router).with_graceful_shutdown(told).await
+    };
+    let out_of_time = async move {
+        let _ = closed.wait_for(|closed| *closed).await;
+        sleep(LAST_ANSWER).await;
     };
     tokio::select! {
         served = served => if let Err(error) = served { error!(%error, "the admin address failed") },
-        _ = closed.wait_for(|closed| *closed) => {}
+        () = out_of_time => {}
     }
 }
 

@@ -121,6 +121,9 @@ pub struct ServingFlags {
     /// How many threads serve [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<String>,
+    /// A Unix socket by which a process takes over from the one that serves, without refusing a connection
+    #[arg(long, value_name = "PATH")]
+    pub handover: Option<PathBuf>,
     /// Where the access log goes; a path has a `/` in it
     #[arg(long, value_name = "stdout|stderr|off|PATH", default_value = "stdout")]
     pub access_log: String,
@@ -282,6 +285,7 @@ impl Reader {
             workers: flags.workers.as_ref().and_then(|text| self.parse("--workers", text, config::workers)),
             drain: DrainSettings::default(),
             reload: ReloadSettings::default(),
+            handover: flags.handover.clone(),
             file: None,
         }
     }

@@ -71,6 +71,8 @@ pub struct Settings {
     /// How long each part of the end may take once the process is told to stop.
     pub drain: DrainSettings,
     pub reload: ReloadSettings,
+    /// The Unix socket at which a process takes over from the one that serves.
+    pub handover: Option<PathBuf>,
     /// Where all this was read. Without it, reloads read the schema again and leave all else as it is.
     pub file: Option<ConfigFile>,
 }
@@ -150,6 +152,8 @@ fn settings(root: &mut Map<'_>) -> Option<Settings> {
     let access_log = process::access_log(root);
     let workers = root.value("workers", process::workers);
     let drain = process::drain(root);
+    let folder = root.path("");
+    let handover = root.value("handover", |text| values::text(text).map(|text| folder.join(text)));
     let reload = reload::read(root);
     let upstreams = upstreams.into_iter().filter_map(|upstream| upstream.settings).collect();
     Some(Settings {
@@ -164,6 +168,7 @@ fn settings(root: &mut Map<'_>) -> Option<Settings> {
         workers,
         drain,
         reload,
+        handover,
         file: None,
     })
 }

@@ -43,6 +43,10 @@ impl Drain {
     }
 }
 
+/// How long connections of HTTP/1 have at least to leave by themselves where another process serves already: with an answer
+/// that says so, so that no request meets the end of its connection.
+pub(super) const LEAVING: Duration = Duration::from_secs(1);
+
 /// How long a session that is told to end at the deadline may take to say so.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -50,22 +54,24 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) struct Life {
     leaving: watch::Sender<bool>,
     cut: watch::Sender<bool>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    leaving: AtomicBool,
+    replaced: watch::Sender<bool>,
+    /// As `leaving`, for those who ask with every answer.
+    is_leaving: Arc<AtomicBool>,
 }
 
 impl Life {
     pub(super) fn new() -> Self {
-        Self { leaving: watch::channel(false).0, cut: watch::channel(false).0, shared: Arc::default() }
+        let [leaving, cut, replaced] = std::array::from_fn(|_| watch::Sender::new(false));
+        Self { leaving, cut, replaced, is_leaving: Arc::default() }
     }
 
     /// For what is to be told.
     pub(super) fn signs(&self) -> Signs {
-        Signs { cut: self.cut.subscribe(), shared: Arc::clone(&self.shared) }
+        Signs {
+            cut: self.cut.subscribe(),
+            replaced: self.replaced.subscribe(),
+            is_leaving: Arc::clone(&self.is_leaving),
+        }
     }
 
     /// Turns true when the process is not ready for new connections any more, which is before it refuses them.
@@ -78,9 +84,14 @@ impl Life {
         Cutter(self.cut.clone())
     }
 
+    /// Another process has the listening sockets, and accepts what comes.
+    pub(super) fn replace(&self) {
+        self.replaced.send_replace(true);
+    }
+
     /// Says that the process is about to stop.
     pub(super) fn leave(&self) {
-        self.shared.leaving.store(true, Ordering::Relaxed);
+        self.is_leaving.store(true, Ordering::Relaxed);
         self.leaving.send_replace(true);
     }
 
@@ -115,20 +126,30 @@ impl Cutter {
 #[derive(Clone)]
 pub(super) struct Signs {
     cut: watch::Receiver<bool>,
-    shared: Arc<Shared>,
+    replaced: watch::Receiver<bool>,
+    is_leaving: Arc<AtomicBool>,
 }
 
 impl Signs {
     /// Whether connections of HTTP/1 should end with the answer that is given next.
     pub(super) fn is_leaving(&self) -> bool {
-        self.shared.leaving.load(Ordering::Relaxed)
+        self.is_leaving.load(Ordering::Relaxed)
     }
 
     /// Ready when everything is to be cut off.
     pub(super) async fn cut(&mut self) {
-        if self.cut.wait_for(|cut| *cut).await.is_err() {
-            // Nobody is left who could say so.
-            std::future::pending().await
-        }
+        sign(&mut self.cut).await;
+    }
+
+    /// Ready when another process accepts what comes.
+    pub(super) async fn replaced(&mut self) {
+        sign(&mut self.replaced).await;
+    }
+}
+
+async fn sign(sign: &mut watch::Receiver<bool>) {
+    if sign.wait_for(|given| *given).await.is_err() {
+        // Nobody is left who could give it.
+        std::future::pending().await
     }
 }

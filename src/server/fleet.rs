@@ -1,6 +1,7 @@
 //! The listeners of a process and the workers that serve them, through reloads: what is new is bound before anything
 //! changes, what stays is swapped under its connections, and what is gone drains.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use tracing::error;
 
 use super::bind::{Bound, bind_listener};
 use super::drain::Drain;
+use super::inherited::{Inherited, Sockets};
 use super::listener::{Acceptor, accept_all};
 use super::live::{Live, Renew};
 use super::load::Load;
@@ -35,6 +37,10 @@ pub(super) struct Fleet {
     workers: Vec<mpsc::UnboundedSender<Order>>,
     drain: Arc<Drain>,
     addresses: Arc<ArcSwap<Addresses>>,
+    /// What was passed to the process and no listener has yet.
+    inherited: RefCell<Inherited>,
+    /// There where another process may ask for them.
+    sockets: Option<Arc<Sockets>>,
 }
 
 /// A listener that is served.
@@ -84,8 +90,19 @@ pub(super) struct Moves {
 
 impl Fleet {
     /// None yet, for workers that hear from these.
-    pub(super) fn new(workers: Vec<mpsc::UnboundedSender<Order>>, drain: Arc<Drain>) -> Self {
-        Self { listeners: Vec::new(), workers, drain, addresses: Arc::default() }
+    pub(super) fn new(
+        workers: Vec<mpsc::UnboundedSender<Order>>,
+        drain: Arc<Drain>,
+        inherited: Inherited,
+        sockets: Option<Arc<Sockets>>,
+    ) -> Self {
+        let (addresses, inherited) = (Arc::default(), RefCell::new(inherited));
+        Self { listeners: Vec::new(), workers, drain, addresses, inherited, sockets }
+    }
+
+    /// What was passed to the process and is of no use.
+    pub(super) fn take_rest(&self) -> Inherited {
+        self.inherited.take()
     }
 
     pub(super) fn addresses(&self) -> &Arc<ArcSwap<Addresses>> {
@@ -111,7 +128,10 @@ impl Fleet {
             };
             let bound = match known {
                 Some(_) => Ok(None),
-                None => bind_listener(settings, self.workers.len(), &own).map(Some),
+                None => {
+                    let passed = self.inherited.borrow_mut().take(&settings.name, settings.address);
+                    bind_listener(settings, self.workers.len(), &own, passed).map(Some)
+                }
             };
             match bound {
                 Ok(bound) => prepared.push(Ready { bound, tls }),
@@ -148,6 +168,9 @@ impl Fleet {
         }
         moves.removed = before.len();
         for gone in before {
+            if let Some(sockets) = &self.sockets {
+                sockets.remove(gone.address);
+            }
             gone.close.send_replace(true);
         }
         let addresses =
@@ -184,12 +207,20 @@ impl Fleet {
             room: Arc::clone(&room),
             metrics: Arc::clone(&process.metrics),
             stop: closed,
+            signs: process.signs.clone(),
         }));
-        let mut lives: Vec<Arc<dyn Renew>> = Vec::with_capacity(self.workers.len());
-        for ((number, worker), socket) in self.workers.iter().enumerate().zip(bound.sockets) {
-            let shared = state.shared(process, settings, &load, number);
-            let live = Arc::new(live(&shared));
-            lives.push(Arc::clone(&live) as Arc<dyn Renew>);
+        if let Some(sockets) = &self.sockets {
+            let all = bound.sockets.iter().map(|(_, socket)| socket);
+            if let Err(error) = sockets.add(&settings.name, bound.address, all) {
+                error!(listener = settings.name, %error, "another process can't be given this listener");
+            }
+        }
+        let stacks =
+            (0..self.workers.len()).map(|number| live(&state.shared(process, settings, &load, number)));
+        let stacks: Vec<_> = stacks.map(Arc::new).collect();
+        for (number, socket) in bound.sockets {
+            let (Some(worker), Some(live)) = (self.workers.get(number), stacks.get(number)) else { continue };
+            let live = Arc::clone(live);
             let door = Arc::clone(&door);
             let serve = move |alive| {
                 drop(tokio::spawn(async move {
@@ -201,6 +232,7 @@ impl Fleet {
             };
             let _ = worker.send(Order::Serve(Box::new(serve), close.clone()));
         }
+        let lives = stacks.into_iter().map(|live| live as Arc<dyn Renew>).collect();
         Listener {
             name: settings.name.clone(),
             configured: settings.address,
@@ -235,12 +267,14 @@ impl Listener {
         let served = self.served.take();
         self.served = tls.map(|tls| renewal.add(&settings.name, tls.watched, tls.config, served));
         let stop = self.door.load().stop.clone();
+        let signs = process.signs.clone();
         self.door.store(Arc::new(Acceptor {
             settings: settings.of_connections(state.settings.drain.timeout),
             tls: self.served.clone(),
             room: Arc::clone(&self.room),
             metrics: Arc::clone(&process.metrics),
             stop,
+            signs,
         }));
         for (worker, live) in self.lives.iter().enumerate() {
             live.renew(&state.shared(process, settings, &self.load, worker));

@@ -1,5 +1,6 @@
 //! Where requests come in: by listeners of the process's own, or by the server of a program that embeds the gateway.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -22,6 +23,7 @@ pub(super) enum Front {
         /// What the process was started with.
         admin: Option<AdminSettings>,
         keys: usize,
+        handover: Option<PathBuf>,
     },
     /// Requests are judged by the first listener.
     Mounted { shared: Arc<ArcSwap<Shared>>, load: Arc<Load>, keys: usize },
@@ -94,7 +96,10 @@ impl Front {
     pub(super) fn restart_needed(&self, process: &Process, settings: &Settings) -> Vec<&'static str> {
         let mut needed = Vec::new();
         match self {
-            Self::Fleet { admin, keys, .. } => {
+            Self::Fleet { admin, keys, handover, .. } => {
+                if settings.handover != *handover {
+                    needed.push("handover");
+                }
                 if settings.workers.unwrap_or_else(cores).get() != process.workers {
                     needed.push("workers");
                 }

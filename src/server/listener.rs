@@ -21,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use tower::Service;
 use tracing::{debug, warn};
 
+use super::drain::Signs;
 use super::io::{ClientIo, Opening, Version, sniff};
 use super::live::Live;
 use super::observe::{Client, ObserveService, Observed};
@@ -71,6 +72,7 @@ pub(super) struct Acceptor {
     pub metrics: Arc<Metrics>,
     /// Turns true when the listener is to close, or the process to stop.
     pub stop: watch::Receiver<bool>,
+    pub signs: Option<Signs>,
 }
 
 /// Accepts until it is told to stop. `alive` is held by every connection, so that the worker knows when the last one is
@@ -87,10 +89,16 @@ where
         + 'static,
 {
     let listener = TcpListener::from_std(listener)?;
-    let (mut stop, room) = {
+    let (mut stop, signs, room) = {
         let acceptor = door.load();
-        (acceptor.stop.clone(), Arc::clone(&acceptor.room))
+        (acceptor.stop.clone(), acceptor.signs.clone(), Arc::clone(&acceptor.room))
     };
+    let mut replaced = pin!(async move {
+        match signs {
+            Some(mut signs) => signs.replaced().await,
+            None => std::future::pending().await,
+        }
+    });
     let begin = |(stream, peer, place): Accepted| {
         let (acceptor, live, alive) = (door.load_full(), Arc::clone(&live), alive.clone());
         tokio::spawn(async move {
@@ -103,6 +111,8 @@ where
     loop {
         let accepted = tokio::select! {
             biased;
+            // What waits at the socket is the other process's.
+            () = &mut replaced => return Ok(()),
             _ = stop.wait_for(|stop| *stop) => break,
             accepted = accept(&listener, &room) => accepted,
         };

@@ -13,12 +13,15 @@ mod edge;
 mod fleet;
 mod front;
 mod gateway;
+mod handover;
+mod inherited;
 mod inputs;
 mod io;
 mod limiting;
 mod listener;
 mod live;
 mod load;
+pub mod notify;
 mod observe;
 mod own;
 mod proxied;
@@ -49,9 +52,9 @@ mod worker;
 
 pub use drain::{Cutter, DrainSettings};
 pub use gateway::Gateway;
-
+pub use inherited::Inherited;
 pub use rollout::{Side, compare};
-pub use run::{Running, start};
+pub use run::{Pulse, Running, start, start_with};
 pub use settings::{Limits, ListenerSettings, ReloadSettings, Timeouts};
 pub use snapshot::{Snapshot, compile, compile_schema};
 pub use sources::load_schema;

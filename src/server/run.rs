@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -12,18 +13,20 @@ use tracing::{error, info};
 
 use super::background::Background;
 use super::bind::bind_one;
-use super::drain::{Cutter, Drain, Life};
+use super::drain::{Cutter, Drain, LEAVING, Life};
 use super::fleet::{Addresses, Fleet};
 use super::front::Front;
+use super::handover::Handover;
+use super::inherited::{Inherited, Sockets};
 use super::reload::{Reloader, Windows};
 use super::snapshot::Snapshot;
 use super::sources::Sources;
 use super::state::{Process, State};
 use super::upkeep::keep;
-use super::worker::{Worker, spawn};
+use super::worker::{Order, Worker, spawn};
 use crate::admin::{self, Admin};
 use crate::config::Settings;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::tls::noting;
 
 /// A process part that serves. Dropping it does not stop it; [`Running::stop`] does.
@@ -34,6 +37,11 @@ pub struct Running {
     stop: watch::Sender<bool>,
     life: Life,
     drain: Arc<Drain>,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    /// For the process that replaces this one.
+    sockets: Arc<Sockets>,
+    /// Told when one does.
+    replaced: Arc<Notify>,
     workers: Vec<JoinHandle<()>>,
     /// Told to load everything again.
     reload: Arc<Notify>,
@@ -50,6 +58,14 @@ pub struct Running {
 /// # Errors
 /// Every problem in settings, schema and rules; or an address that can't be had.
 pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
+    start_with(settings, Inherited::default())
+}
+
+/// As [`start`], with sockets that were opened by others.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(settings: &Settings, mut inherited: Inherited) -> Result<(Running, Problems), Problems> {
     let settings = Arc::new(settings.clone());
     let (stop, stopped) = watch::channel(false);
     let life = Life::new();
@@ -66,13 +82,36 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
 
     let (orders, heard): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
     let drain = Arc::new(Drain::new(settings.drain));
-    let fleet = Fleet::new(orders, Arc::clone(&drain));
+    let mut handover = settings.handover.as_deref().map(Handover::begin).transpose()?;
+    if let Some(handover) = &mut handover {
+        inherited.extend(std::mem::take(&mut handover.inherited));
+    }
+    let sockets = handover.as_ref().map(|_| Arc::<Sockets>::default());
+    let admin_sockets = settings.admin.map(|admin| inherited.take(ADMIN, admin.address));
+    let fleet = Fleet::new(orders.clone(), Arc::clone(&drain), inherited, sockets.clone());
     let addresses = Arc::clone(fleet.addresses());
-    let front = Front::Fleet { fleet, admin: settings.admin, keys: settings.limits.keys.get() };
+    let front = Front::Fleet {
+        fleet,
+        admin: settings.admin,
+        keys: settings.limits.keys.get(),
+        handover: settings.handover.clone(),
+    };
     let prepared = front.prepare(&settings)?;
-    let admin_listener =
-        settings.admin.map(|admin| bind_one(admin.address, "the admin address")).transpose()?;
+    if let Front::Fleet { fleet, .. } = &front {
+        warnings.extend(fleet.take_rest().warn_of_the_rest());
+    }
+    let passed = admin_sockets.and_then(|sockets| sockets.into_iter().next());
+    let admin_listener = match (passed, settings.admin) {
+        (Some(passed), _) => Some(passed),
+        (None, Some(admin)) => Some(bind_one(admin.address, "the admin address")?),
+        (None, None) => None,
+    };
     let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    if let (Some(sockets), Some(address)) = (&sockets, admin_address) {
+        sockets.add(ADMIN, address, &admin_listener).map_err(|error| {
+            Problem::error(format!("the admin address can't be held for another process: {error}"))
+        })?;
+    }
 
     front.log(state.observer.access_log.as_ref());
     front.warm(&state);
@@ -85,6 +124,9 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
         stop,
         life,
         drain: Arc::clone(&drain),
+        orders,
+        sockets: sockets.clone().unwrap_or_default(),
+        replaced: Arc::default(),
         workers: Vec::new(),
         reload: Arc::default(),
         helpers: Vec::new(),
@@ -111,9 +153,32 @@ pub fn start(settings: &Settings) -> Result<(Running, Problems), Problems> {
     let upkeep = spawn("upkeep".into(), stopped.clone(), move |stopped| keep(upkeep, stopped))?;
     running.helpers.push(upkeep);
     let told = Arc::clone(&running.reload);
-    let reloader = spawn("reload".into(), stopped, move |stopped| reloader.run(told, stopped))?;
+    let reloader = spawn("reload".into(), stopped.clone(), move |stopped| reloader.run(told, stopped))?;
     running.helpers.push(reloader);
+    if let (Some(handover), Some(sockets)) = (handover, sockets) {
+        let meeting = handover.take_over(|| running.windows.clusters.load().all_reachable());
+        let replaced = Arc::clone(&running.replaced);
+        let run = move |stopped| meeting.run(sockets, replaced, stopped);
+        running.helpers.push(spawn("handover".into(), stopped, run)?);
+    }
     Ok((running, warnings))
+}
+
+/// What an admin address is called among listening sockets; no listener has a name with blanks.
+const ADMIN: &str = "admin address";
+
+/// Workers that were asked whether they do anything.
+pub struct Pulse {
+    count: Arc<AtomicUsize>,
+    workers: usize,
+}
+
+impl Pulse {
+    /// Whether all have answered.
+    #[must_use]
+    pub fn all_answered(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == self.workers
+    }
 }
 
 /// One worker for each core that the process may use.
@@ -155,8 +220,43 @@ impl Running {
     /// say, and waits for that.
     pub fn stop(self) {
         let began = Instant::now();
+        self.sockets.clear();
         self.life.leave();
         self.life.wait(self.drain.get().delay);
+        self.end(began);
+    }
+
+    /// Waits until another process serves in the place of this one.
+    pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        let replaced = Arc::clone(&self.replaced);
+        async move { replaced.notified().await }
+    }
+
+    /// As [`Running::stop`], once another process serves: nobody is told to go elsewhere, since what comes new comes there.
+    pub fn leave(self) {
+        let began = Instant::now();
+        self.sockets.clear();
+        if let Some((close, _)) = &self.admin_thread {
+            close.send_replace(true);
+        }
+        self.life.replace();
+        self.life.leave();
+        self.life.wait(self.drain.get().delay.max(LEAVING));
+        self.end(began);
+    }
+
+    /// Asks all workers whether they do anything.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        let count = Arc::default();
+        for worker in &self.orders {
+            // One that has ended does not count.
+            let _ = worker.send(Order::Count(Arc::clone(&count)));
+        }
+        Pulse { count, workers: self.orders.len() }
+    }
+
+    fn end(self, began: Instant) {
         self.stop.send_replace(true);
         for worker in self.workers {
             if worker.join().is_err() {

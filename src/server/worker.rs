@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
@@ -39,6 +40,8 @@ pub(super) enum Order {
     Serve(Box<dyn FnOnce(mpsc::Sender<()>) + Send>, watch::Sender<bool>),
     /// To begin to connect to backends, before the first call needs them.
     Warm(Arc<Clusters>, Option<Arc<SharedStore>>),
+    /// To count itself, which it does as soon as it does anything.
+    Count(Arc<AtomicUsize>),
     /// To gather its lines for another access log.
     Log(Option<Arc<AccessLog>>),
 }
@@ -97,6 +100,9 @@ impl Worker {
                     if let Some(store) = store {
                         store.warm(self.number);
                     }
+                }
+                Order::Count(alive) => {
+                    alive.fetch_add(1, Ordering::Relaxed);
                 }
                 Order::Log(new) => {
                     // The old one first: the gathered lines are its own.
