@@ -1,5 +1,6 @@
 //! A named set of members, and how a call gets to one of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct Cluster {
     roster: Arc<Roster>,
     /// Whether its members come and go.
     is_named: bool,
+    /// By worker: whether it looks out for them.
+    watched: Box<[AtomicBool]>,
     /// How long a call waits to hear who the members are.
     patience: Duration,
     /// What is to go on beside the calls, until it is started.
@@ -137,6 +140,7 @@ impl Cluster {
             gate: None,
             settings: None,
             is_named: false,
+            watched: (0..workers.max(1)).map(|_| AtomicBool::new(false)).collect(),
             beside: Mutex::default(),
             tasks: OnceLock::new(),
             name,
@@ -165,7 +169,9 @@ impl Cluster {
     pub(super) fn warm(&self, worker: usize) {
         let mut known = self.roster.known();
         self.roster.warm(worker);
-        if !self.is_named {
+        // It is told so again for each new configuration that it is a part of.
+        let is_watched = |watched: &AtomicBool| watched.swap(true, Ordering::Relaxed);
+        if !self.is_named || self.watched.get(worker).is_none_or(is_watched) {
             return;
         }
         let roster = Arc::downgrade(&self.roster);
