@@ -29,6 +29,7 @@ mod render;
 mod renew;
 mod resolve;
 mod retired;
+mod retrying;
 mod rollout;
 mod room;
 mod run;
