@@ -15,8 +15,8 @@ const MOST_CALLS: u32 = 1_000_000;
 
 /// The keys of an upstream that say what is done about endpoints that fail.
 pub(super) fn resilience(map: &mut Map<'_>) -> Resilience {
-    let mut resilience = Resilience::default();
-    resilience.health = map.get("health").and_then(|value| health::read(&value));
+    let health = map.get("health").and_then(|value| health::read(&value));
+    let mut resilience = Resilience { health, ..Resilience::default() };
     if let Some(value) = map.get("ejection") {
         resilience.ejection = or_off(&value, ejection);
     }

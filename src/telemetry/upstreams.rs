@@ -1,7 +1,8 @@
 //! What is counted of upstreams and their endpoints: how they stand, what was refused because of it, and what was tried
 //! again. Handles are resolved when an upstream or an endpoint comes; the numbers of an endpoint go with it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,6 +21,8 @@ pub(super) struct UpstreamMetrics {
     openings: Family<Labels, Counter>,
     checks: Family<Labels, Counter>,
     retries: Family<Labels, Counter>,
+    /// How many have the numbers of an endpoint: while an upstream is replaced, the old one and the new one.
+    holders: Arc<Mutex<HashMap<Labels, usize>>>,
 }
 
 /// What is counted of one upstream.
@@ -142,6 +145,7 @@ impl UpstreamStats {
         let labels: Labels = vec![("upstream", Arc::clone(&self.upstream)), ("endpoint", endpoint.into())];
         let healthy = self.all.healthy.get_or_create(&labels).clone();
         let ejected = self.all.ejected.get_or_create(&labels).clone();
+        *lock(&self.all.holders).entry(labels.clone()).or_default() += 1;
         healthy.set(1);
         ejected.set(0);
         let breaker = has_breaker.then(|| self.all.breaker(&labels));
@@ -232,6 +236,14 @@ impl BreakerStats {
 impl Drop for MemberStats {
     /// Addresses come and go; what is counted of those that are gone must not stay for ever.
     fn drop(&mut self) {
+        let mut holders = lock(&self.all.holders);
+        if let Some(others) = holders.get_mut(&self.labels)
+            && *others > 1
+        {
+            *others -= 1;
+            return;
+        }
+        holders.remove(&self.labels);
         self.all.healthy.remove(&self.labels);
         self.all.ejected.remove(&self.labels);
         self.all.breaker.remove(&self.labels);
@@ -249,5 +261,37 @@ impl Drop for MemberStats {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What health checks can come to.
 pub const CHECK_RESULTS: [&str; 3] = ["healthy", "unhealthy", "failed"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_an_endpoint_go_with_the_last_that_has_them() {
+        let metrics = UpstreamMetrics::default();
+        let shown = || {
+            let mut registry = Registry::default();
+            metrics.register(&mut registry);
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text.lines().filter(|line| line.contains("10.0.0.1:1")).count()
+        };
+        let (old, new) = (metrics.upstream("u", false), metrics.upstream("u", false));
+        let one = old.member("10.0.0.1:1", true);
+        one.ejected("rate");
+        one.checked("healthy");
+        one.breaker_opened();
+        let other = new.member("10.0.0.1:1", true);
+        assert_eq!(shown(), 6);
+        drop(one);
+        assert_eq!(shown(), 6);
+        drop(other);
+        assert_eq!(shown(), 0);
+    }
+}
