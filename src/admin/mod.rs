@@ -41,6 +41,7 @@ pub async fn serve(listener: StdListener, admin: Admin, mut closed: watch::Recei
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/reload", get(reload))
+        .route("/upstreams", get(upstreams))
         .with_state(Arc::new(admin));
     let mut told = closed.clone();
     let served = async {
@@ -71,6 +72,14 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
         (StatusCode::SERVICE_UNAVAILABLE, "an upstream can't be reached")
     };
     (status, format!("{text}\ngeneration {}\n", admin.metrics.generation_in_force()))
+}
+
+/// How upstreams and their endpoints stand now, as JSON.
+async fn upstreams(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    match serde_json::to_vec_pretty(&admin.clusters.load().report()) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {

@@ -7,8 +7,10 @@
 mod addresses;
 mod api_keys;
 mod authorization;
+mod breakers;
 mod compression;
 mod cors;
+mod health;
 mod identity;
 mod limits;
 mod listeners;
@@ -17,6 +19,7 @@ mod names;
 mod process;
 mod reader;
 mod reload;
+mod retries;
 mod rules;
 mod schema;
 mod security_headers;

@@ -9,6 +9,7 @@ use super::identity;
 use super::limits;
 use super::listeners::size;
 use super::reader::Map;
+use super::retries;
 use super::upstreams::Named;
 use super::values::{self, Wrong};
 use crate::policy::Rule;
@@ -43,11 +44,12 @@ pub(super) fn read(
             rule.max_reply = map.value("max_reply", size);
             rule.limits = map.get("limits").map(|value| known_limits.of_rule(&value));
             rule.cost = map.value("cost", limits::cost);
+            rule.retries = map.get("retries").and_then(|value| retries::read(&value));
             rule.concurrency = map.get("concurrency").and_then(|value| limits::concurrency(&value));
             rule
         });
         if value.is_empty_map() {
-            let help = "give it an `upstream`, `addresses`, `cors`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, a `timeout`, a `max_body` or a `max_reply`";
+            let help = "give it an `upstream`, `addresses`, `cors`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, `retries`, a `timeout`, a `max_body` or a `max_reply`";
             value.wrong("the rule sets nothing", help);
         }
         rules.extend(rule.filter(|_| selector.is_some()));

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::{JsonStyle, Overrides, Unknown};
-use crate::fault::ErrorForm;
+use crate::fault::{Code, ErrorForm};
 use crate::introspection::Exposes;
 use crate::policy::Rule;
 use crate::route::{Decoding, Plus, Selector};
@@ -15,7 +15,10 @@ use crate::telemetry::{AccessLogFormat, AccessLogTarget};
 use crate::tls::ClientTls;
 use crate::tls::{ClientAuth, Versions};
 use crate::transcode::{QueryIntoBody, UnexpectedBody};
-use crate::upstream::{Balance, Discovery, Keepalive, NameSettings, TlsSettings, Wanted};
+use crate::upstream::{
+    Backoff, Balance, BreakerSettings, BudgetSettings, Codes, Discovery, EjectionSettings, EndpointLimits,
+    FailureRate, HealthSettings, Keepalive, NameSettings, Resilience, RetryPolicy, TlsSettings, Wanted,
+};
 
 /// The least that a configuration has, by key.
 const LEAST: [(&str, &str); 3] = [
@@ -439,6 +442,68 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     ("upstreams: { a: { endpoints: http://h:1, connections: 65 } }", &["write a number from 1 to 64"]),
     ("upstreams: { a: { endpoints: http://h:1, connect_timeout: 0s } }", &["0s is no time at all"]),
+    (
+        "upstreams: { a: { endpoints: http://h:1, breaker: { consecutve: 3 } } }",
+        &["did you mean `consecutive`?"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, breaker: { consecutive: 0 } } }",
+        &["write a number from 1 to 1000000"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, breaker: { consecutive: off } } }",
+        &["nothing opens the breaker"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, breaker: { min_calls: 5 } } }",
+        &["no share of failures is asked for"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, breaker: { failures: 0% } } }",
+        &["write a share from 1% to 100%"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, breaker: { open: 5s, max_open: 1s } } }",
+        &["1s is less than `open`"],
+    ),
+    ("upstreams: { a: { endpoints: http://h:1, breaker: on } }", &["`on` is none of `off`"]),
+    (
+        "upstreams: { a: { endpoints: http://h:1, endpoint_breaker: { window: 5s } } }",
+        &["no share of failures is asked for"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, ejection: { consecutive: off } } }",
+        &["nothing ejects an endpoint"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, ejection: { base: 10m, max: 5m } } }",
+        &["5m is less than `base`"],
+    ),
+    (
+        "upstreams: { a: { endpoints: http://h:1, ejection: off, panic: 10% } }",
+        &["no endpoint is ever left out"],
+    ),
+    ("upstreams: { a: { endpoints: http://h:1, health: { interval: 0s } } }", &["0s is no time at all"]),
+    ("upstreams: { a: { endpoints: http://h:1, health: { grpc: 5s } } }", &["unknown key `grpc`"]),
+    (
+        "upstreams: { a: { endpoints: http://h:1, retry_budget: { share: 20 } } }",
+        &["write a share from 0% to 100%"],
+    ),
+    ("upstreams: { a: { endpoints: http://h:1, retry_budget: {} } }", &["the budget sets nothing"]),
+    (
+        "upstreams: { a: { endpoints: http://h:1, limits: { max_requests: 0 } } }",
+        &["write a number from 1 to 1000000"],
+    ),
+    ("upstreams: { a: { endpoints: http://h:1, limits: {} } }", &["the limits set nothing"]),
+    ("rules: { a.B/C: { retries: { attempts: 1 } } }", &["write `retries: off`"]),
+    ("rules: { a.B/C: { retries: { attempts: 11 } } }", &["write a number from 2 to 10"]),
+    ("rules: { a.B/C: { retries: { codes: [UNAVAILBLE] } } }", &["did you mean `UNAVAILABLE`?"]),
+    ("rules: { a.B/C: { retries: { codes: [] } } }", &["the list is empty"]),
+    ("rules: { a.B/C: { retries: { backoff: { base: 1s, max: 10ms } } } }", &["10ms is less than `base`"]),
+    (
+        "rules: { a.B/C: { retries: { idempotent: true, idempotency_key: true } } }",
+        &["calls that may be made twice need no key"],
+    ),
     // Rules.
     (
         "rules: { '*': { upstream: boks } }",
@@ -456,6 +521,67 @@ const WRONG: &[(&str, &[&str])] = &[
     ("workers: !!int 4", &["the tag `!!int` has no meaning here", "t.yaml:1:10", "^^^^^"]),
     ("%TAG ! tag:x,2000:\n---\na: 1", &["this isn't YAML"]),
 ];
+
+#[test]
+fn what_is_done_about_endpoints_that_fail() {
+    let seconds = Duration::from_secs;
+    let of = |keys: &str| {
+        let part = format!("upstreams: {{ a: {{ endpoints: http://h:1, {keys} }} }}");
+        good(&part).upstreams.remove(0).resilience
+    };
+    assert_eq!(of(""), Resilience::default());
+    let settings = of("breaker: {}, endpoint_breaker: { failures: 30%, window: 1m }, ejection: off, \
+                       health: { service: a.B, unhealthy: 1 }, retry_budget: { share: 0% }, panic: off, \
+                       limits: { max_pending: 7 }");
+    let breaker = BreakerSettings {
+        consecutive: Some(10),
+        rate: None,
+        open: seconds(1),
+        max_open: seconds(60),
+        probes: 3,
+    };
+    let rate = FailureRate { percent: 30, min_calls: 20, window: seconds(60) };
+    let health = HealthSettings { service: "a.B".into(), unhealthy: 1, ..HealthSettings::default() };
+    let want = Resilience {
+        health: Some(health),
+        ejection: None,
+        breaker: Some(breaker),
+        endpoint_breaker: Some(BreakerSettings { consecutive: None, rate: Some(rate), ..breaker }),
+        panic: 0,
+        budget: BudgetSettings { percent: 0, per_second: 10 },
+        limits: EndpointLimits { max_requests: None, max_pending: Some(7) },
+    };
+    assert_eq!(settings, want);
+    let settings =
+        of("ejection: { consecutive: 2, failures: 20%, min_calls: 5, base: 10m, max_ejected: 34% }");
+    let rate = FailureRate { percent: 20, min_calls: 5, window: seconds(10) };
+    let want = EjectionSettings {
+        consecutive: Some(2),
+        rate: Some(rate),
+        base: seconds(600),
+        max: seconds(600),
+        max_ejected: 34,
+    };
+    assert_eq!(settings.ejection, Some(want));
+}
+
+#[test]
+fn how_calls_are_tried_again() {
+    let of = |keys: &str| good(&format!("rules: {{ a.B/C: {{ retries: {keys} }} }}")).rules.remove(0).retries;
+    assert!(matches!(of("off"), Some(None)));
+    let Some(Some(rule)) = of("{}") else { panic!("a rule") };
+    assert_eq!((rule.policy.attempts.get(), rule.idempotent, rule.by_key), (3, false, false));
+    assert!(rule.policy.codes == Codes::default() && rule.policy.backoff == Backoff::default());
+    let keys = "{ attempts: 5, codes: [ABORTED], per_try_timeout: 1s, backoff: { base: 1s }, idempotency_key: true }";
+    let Some(Some(rule)) = of(keys) else { panic!("a rule") };
+    let want = RetryPolicy {
+        attempts: 5.try_into().unwrap(),
+        codes: Codes::of([Code::Aborted]),
+        per_try_timeout: Some(Duration::from_secs(1)),
+        backoff: Backoff { base: Duration::from_secs(1), max: Duration::from_secs(1) },
+    };
+    assert_eq!((&*rule.policy, rule.by_key), (&want, true));
+}
 
 #[test]
 fn problems_say_what_where_and_what_to_do() {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::uri::Authority;
 use rustls_pki_types::ServerName;
 
+use super::breakers;
 use super::limits;
 use super::names;
 use super::reader::{Map, Value};
@@ -71,6 +72,7 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
     });
     let warm_up = map.value("warm_up", values::duration_or_zero);
     let concurrency = map.get("concurrency").and_then(|value| value.map(limits::gate).flatten());
+    let resilience = breakers::resilience(map);
     let mut settings = match place? {
         Place::Listed(endpoints) => {
             let mut settings = endpoints.into_upstream(name)?;
@@ -83,6 +85,7 @@ fn upstream(map: &mut Map<'_>, name: &str) -> Option<UpstreamSettings> {
         Place::Named(names) => UpstreamSettings::new(name, Discovery::Named(names), tls),
     };
     settings.concurrency = concurrency;
+    settings.resilience = resilience;
     settings.connect_timeout = connect_timeout.unwrap_or(settings.connect_timeout);
     settings.connections = connections;
     settings.max_connections = max_connections.unwrap_or(settings.max_connections).max(connections);

@@ -72,6 +72,7 @@ struct Inner {
     rule: Option<Arc<str>>,
     headers: HeaderMap,
     trailers: HeaderMap,
+    unprocessed: bool,
 }
 
 impl Fault {
@@ -92,6 +93,7 @@ impl Fault {
             rule: None,
             headers: HeaderMap::new(),
             trailers: HeaderMap::new(),
+            unprocessed: false,
         }))
     }
 
@@ -191,6 +193,13 @@ impl Fault {
         self
     }
 
+    /// No backend has begun with the call: nothing of it was sent, or what it was sent to has said so.
+    #[must_use]
+    pub fn unprocessed(mut self) -> Self {
+        self.0.unprocessed = true;
+        self
+    }
+
     /// [`Fault::with_trailers`], in place.
     pub fn put_trailers(&mut self, trailers: HeaderMap) {
         self.0.trailers = trailers;
@@ -246,6 +255,18 @@ impl Fault {
     #[must_use]
     pub fn rule(&self) -> Option<&Arc<str>> {
         self.0.rule.as_ref()
+    }
+
+    /// Whether it is known that no backend has begun with the call, so that trying again does no harm.
+    #[must_use]
+    pub fn is_unprocessed(&self) -> bool {
+        self.0.unprocessed
+    }
+
+    /// Metadata of the backend that stands beside its status.
+    #[must_use]
+    pub fn metadata(&self, name: &str) -> Option<&http::HeaderValue> {
+        self.0.trailers.get(name).or_else(|| self.0.headers.get(name))
     }
 
     /// What goes to the client with the error, for more of it.

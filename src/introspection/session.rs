@@ -148,6 +148,8 @@ impl Stream {
             headers,
             max_reply: settings.max_size.saturating_add(FRAME_HEAD),
             deadline: Instant::now().checked_add(settings.timeout),
+            retry: None,
+            attempts: None,
         };
         let (sender, replies) = cluster.stream(0, call).await?;
         Ok(Self { sender, replies, has_head: false })

@@ -14,6 +14,7 @@ use super::deadline::TimeLimit;
 use super::fields::FieldRules;
 use super::identity::{Auth, Forward, Principal};
 use super::limits::{Late, Limits};
+use super::retries::Retries;
 use crate::codec::Plan;
 use crate::route::Captures;
 use crate::schema::Idempotency;
@@ -58,6 +59,8 @@ pub struct Method {
     pub limits: Option<Arc<Limits>>,
     /// How many of its calls may be under way at once, by the most specific rule that says so.
     pub concurrency: Option<Arc<Gates>>,
+    /// How its calls are tried again, where any are that a backend may have begun with.
+    pub retries: Option<Retries>,
     pub stats: Arc<CallStats>,
 }
 

@@ -19,6 +19,7 @@ pub mod identity;
 mod limits;
 mod origin;
 mod recheck;
+mod retries;
 mod security_headers;
 mod settings;
 mod size;
@@ -34,7 +35,7 @@ pub use check::{Check, Checked, CheckedService};
 pub use claims::{ClaimPath, ClaimRule, ClaimSets, ClaimTest, Pattern, Template};
 pub use concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyRule, Gates, Held};
 pub use cors::{Asked, Cors, CorsSettings, Origin, Origins, Page, is_own_page, is_preflight};
-pub use deadline::{Deadline, DeadlineFuture, TimeLimit, put_timeout};
+pub use deadline::{Deadline, DeadlineFuture, TimeLimit};
 pub(crate) use deadline::{cancelled_in_time, deadline_passed};
 pub use fields::{FieldRule, FieldRules, FieldTest};
 pub use identity::{Auth, Authenticate, Authenticator, Principal};
@@ -44,7 +45,10 @@ pub use limits::{
 };
 pub use origin::OriginCheck;
 pub use recheck::{InForce, KeepWatch, Recheck, Rechecks};
+pub use retries::{Retries, RetryRule};
 pub use security_headers::{SecurityHeaders, Wins};
 pub use settings::{Defaults, Rule};
 pub use size::{BodySize, BodySizeFuture};
 pub use vet::Cleared;
+
+pub use crate::upstream::put_timeout;

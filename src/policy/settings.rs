@@ -12,6 +12,7 @@ use super::cors::Cors;
 use super::fields::FieldRule;
 use super::identity::Auth;
 use super::limits::RuleLimit;
+use super::retries::RetryRule;
 use crate::problem::Excerpt;
 use crate::route::Selector;
 
@@ -47,6 +48,8 @@ pub struct Rule {
     pub cost: Option<NonZeroU32>,
     /// How many calls may be under way at once; none for as many as come.
     pub concurrency: Option<Option<ConcurrencyRule>>,
+    /// How calls that fail are tried again; `Some(None)` for those alone that no backend has begun with.
+    pub retries: Option<Option<RetryRule>>,
     /// The largest message from the backend, in bytes.
     pub max_reply: Option<usize>,
 }
@@ -74,6 +77,7 @@ impl Rule {
             limits: None,
             cost: None,
             concurrency: None,
+            retries: None,
             max_reply: None,
         }
     }

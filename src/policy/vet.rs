@@ -5,6 +5,7 @@
 //! messages come later, and gives nothing where there are rules.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -14,7 +15,8 @@ use super::admit::Admitted;
 use super::call::{Call, Method};
 use super::identity::{Forward, Principal};
 use crate::fault::{Fault, Kind};
-use crate::upstream::{FRAME_HEAD, Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
+use crate::telemetry::Attempts;
+use crate::upstream::{Again, FRAME_HEAD, Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
 
 /// A call that may be made. `M` is its only message, or nothing where messages come later.
 pub struct Cleared<M = ()> {
@@ -22,6 +24,7 @@ pub struct Cleared<M = ()> {
     deadline: Option<Instant>,
     principal: Principal,
     forward: Option<Arc<Forward>>,
+    attempts: Option<Arc<AtomicU32>>,
     message: M,
 }
 
@@ -31,12 +34,21 @@ impl<M> Cleared<M> {
         if let Some(forward) = &self.forward {
             forward.put(&self.principal, &mut headers);
         }
-        Outgoing { path: self.method.path.clone(), headers, max_reply, deadline: self.deadline }
+        let retry = self.method.retries.as_ref().and_then(|retries| retries.of_call(&headers));
+        Outgoing {
+            path: self.method.path.clone(),
+            headers,
+            max_reply,
+            deadline: self.deadline,
+            retry,
+            attempts: self.attempts.clone(),
+        }
     }
 
     fn of<B>(call: Call<B>, message: M) -> Self {
-        let Call { resolved, principal, forward, limit, .. } = call;
-        Self { method: resolved.method, deadline: limit.deadline, principal, forward, message }
+        let Call { resolved, head, principal, forward, limit, .. } = call;
+        let attempts = head.extensions.get::<Attempts>().map(|attempts| Arc::clone(&attempts.0));
+        Self { method: resolved.method, deadline: limit.deadline, principal, forward, attempts, message }
     }
 }
 
@@ -102,9 +114,7 @@ impl Cleared<Bytes> {
         max_reply: usize,
     ) -> Result<Replies, Fault> {
         let call = self.outgoing(headers, max_reply);
-        let (mut sender, replies) = self.method.upstream.stream(worker, call).await?;
-        sender.send_last(self.message);
-        Ok(replies)
+        self.method.upstream.replies(worker, call, self.message).await
     }
 }
 
@@ -141,8 +151,15 @@ impl Cleared {
     ///
     /// # Errors
     /// No connection.
-    pub async fn pass(self, worker: usize, headers: HeaderMap) -> Result<(Sender, Incoming), Fault> {
+    pub async fn pass(
+        self,
+        worker: usize,
+        headers: HeaderMap,
+    ) -> Result<(Sender, Incoming, Option<Box<Again>>), Fault> {
         let call = self.outgoing(headers, usize::MAX);
-        self.method.upstream.pass(worker, call, self.method.is_unary()).await
+        let method = &self.method;
+        // Nobody knows how many messages there are of a method that the schema does not have.
+        let one_request = method.is_known && !method.client_streaming;
+        method.upstream.pass(worker, call, method.is_unary(), one_request).await
     }
 }

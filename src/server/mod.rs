@@ -32,6 +32,7 @@ mod render;
 mod renew;
 mod resolve;
 mod retired;
+mod retrying;
 mod rollout;
 mod room;
 mod run;

@@ -112,6 +112,9 @@ impl<S> ObserveService<S> {
             request.extensions().get::<ClientAddress>().map(|client| client.0),
             id,
         );
+        if let Some(attempts) = observation.attempts() {
+            request.extensions_mut().insert(attempts);
+        }
         // Over HTTP/1 it shows in the bytes of the connection whether a client takes them.
         let most = if request.version() == Version::HTTP_2 { SLICE } else { usize::MAX };
         let busy = client.map(|client| client.watch.begin());

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::authorization::{self, Asks};
 use super::limiting::{Compiled, Limiting};
 use super::own::OwnMethods;
+use super::retrying;
 use super::settings::shown;
 use super::sources::load_schema;
 use super::unknown::UnknownMethods;
@@ -157,6 +158,7 @@ pub(super) fn build(
     report_own_upstreams(own, rules, &mut problems);
     let told: Vec<&schema::Method> = schema.methods.iter().chain(own.methods()).collect();
     limiting.report_inert(&told, rules, &mut problems);
+    retrying::report_inert(schema, rules, &mut problems);
     let plans = PlanSet::compile_with(&schema.pool, &schema.features);
     authorization::report(schema, &plans, own, rules, &mut problems);
     let sorted = Rules::new(rules);
@@ -415,6 +417,7 @@ impl Compiler<'_> {
             max_reply: rules.most_specific(service, name, |rule| rule.max_reply),
             limits,
             concurrency,
+            retries: retrying::compile(subject, idempotency, rules),
             stats: self.metrics.call(shown),
         }))
     }

@@ -187,6 +187,9 @@ fn text_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
             push_text(lines, " cause=", cause);
         }
     }
+    if let Some(attempts) = outcome.attempts {
+        push_number(lines, " attempts=", attempts.into());
+    }
     push_number(lines, " us=", micros(outcome.took));
     push_number(lines, " sent=", outcome.sent);
     if !outcome.complete {
@@ -294,6 +297,9 @@ fn json_line(lines: &mut Vec<u8>, outcome: &Outcome<'_>) {
             put("cause", cause.as_str().into());
         }
     }
+    if let Some(attempts) = outcome.attempts {
+        put("attempts", attempts.into());
+    }
     put("us", micros(outcome.took).into());
     put("sent", outcome.sent.into());
     if !outcome.complete {
@@ -329,6 +335,7 @@ mod tests {
             caller: None,
             protocol: "rest",
             fault,
+            attempts: fault.map(|_| 3),
             took: Duration::from_micros(1500),
             sent: 12,
             complete: true,
@@ -351,7 +358,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(line).unwrap(),
             "time=1970-01-01T00:00:00.000Z status=404 code=NOT_FOUND method=GET path=\"/v1/a\\\" x=1\" protocol=rest \
-             rpc=a.B/C upstream=u reason=BACKEND_STATUS origin=backend rule=\"a.B/* 5/s\" cause=\"a\\nb\" us=1500 sent=12 peer=[::1]:2 client=192.0.2.1 request_id=r\n"
+             rpc=a.B/C upstream=u reason=BACKEND_STATUS origin=backend rule=\"a.B/* 5/s\" cause=\"a\\nb\" attempts=3 us=1500 sent=12 peer=[::1]:2 client=192.0.2.1 request_id=r\n"
         );
     }
 

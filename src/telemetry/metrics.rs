@@ -19,6 +19,7 @@ use super::addresses::AddressMetrics;
 use super::identity::IdentityMetrics;
 use super::limits::{GateStats, LimitMetrics, LimitStats};
 use super::tls::TlsMetrics;
+use super::upstreams::{UpstreamMetrics, UpstreamStats};
 use crate::fault::{Code, Origin};
 
 /// Upper bounds of the buckets of a call's duration, in microseconds.
@@ -130,6 +131,7 @@ pub struct Metrics {
     panics: Counter,
     access_log_dropped: Counter,
     tls: TlsMetrics,
+    upstreams: UpstreamMetrics,
     addresses: AddressMetrics,
     identity: IdentityMetrics,
     limits: LimitMetrics,
@@ -205,6 +207,11 @@ impl Metrics {
     /// What is counted of the gate that logs call so, for it to keep.
     pub fn gate(&self, rule: &str) -> GateStats {
         self.limits.gate(rule)
+    }
+
+    /// What is counted of this upstream, for it to keep. `has_breaker`: whether one holds all of its calls.
+    pub fn upstream(&self, name: &str, has_breaker: bool) -> UpstreamStats {
+        self.upstreams.upstream(name, has_breaker)
     }
 
     /// A connection to the store of shared limits was lost.
@@ -295,6 +302,7 @@ impl Metrics {
         self.addresses.register(&mut registry);
         self.identity.register(&mut registry);
         self.limits.register(&mut registry);
+        self.upstreams.register(&mut registry);
         registry.register_collector(Box::new(Calls(Arc::clone(self))));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;

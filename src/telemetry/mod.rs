@@ -12,12 +12,14 @@ mod observation;
 mod settings;
 mod tls;
 mod trace;
+mod upstreams;
 
 pub use access_log::{AccessLog, flush_lines, flush_when_idle};
 pub use identity::{IdentityMetrics, TokenCounters};
 pub use limits::{GateStats, LimitStats};
 pub use metrics::{CallStats, Metrics, Open, Reload};
-pub use observation::{Observation, Observer, Outcome};
+pub use observation::{Attempts, Observation, Observer, Outcome};
 pub use settings::{AccessLogFormat, AccessLogSettings, AccessLogTarget};
 pub use tls::TlsMetrics;
 pub use trace::{REQUEST_ID, TRACEPARENT, TRACESTATE, request_id, traceparent};
+pub use upstreams::{CHECK_RESULTS, MemberStats, RetryResult, UpstreamStats};

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderValue, Method, Uri};
@@ -16,6 +17,11 @@ pub struct Observer {
     pub access_log: Option<Arc<AccessLog>>,
 }
 
+/// How many tries were made of a call to a backend, as the request's extensions carry it to where they are made. There
+/// only where somebody is told of it.
+#[derive(Debug, Clone)]
+pub struct Attempts(pub Arc<AtomicU32>);
+
 /// One call. Told when it is dropped, whatever the reason.
 pub struct Observation {
     observer: Arc<Observer>,
@@ -28,6 +34,8 @@ pub struct Observation {
     protocol: &'static str,
     rpc: Option<(Arc<CallStats>, Arc<str>)>,
     caller: Option<Box<str>>,
+    /// 0 or 1 where it was not tried again.
+    attempts: Option<Arc<AtomicU32>>,
     status: u16,
     code: Option<Code>,
     fault: Option<FaultFacts>,
@@ -64,6 +72,8 @@ pub struct Outcome<'a> {
     /// The client's protocol.
     pub protocol: &'static str,
     pub fault: Option<&'a FaultFacts>,
+    /// How often it was tried at a backend, where that is more than once.
+    pub attempts: Option<u32>,
     pub took: Duration,
     /// Bytes of the answer's body that were handed to the connection.
     pub sent: u64,
@@ -98,6 +108,7 @@ impl Observation {
             protocol: "",
             rpc: None,
             caller: None,
+            attempts: None,
             status: 499,
             code: Some(Code::Cancelled),
             fault: None,
@@ -126,6 +137,13 @@ impl Observation {
         if self.observer.access_log.is_some() {
             self.caller = Some(source.into());
         }
+    }
+
+    /// What its tries are counted in, where somebody is told of them.
+    pub fn attempts(&mut self) -> Option<Attempts> {
+        self.observer.access_log.as_ref()?;
+        let attempts = self.attempts.get_or_insert_with(Arc::default);
+        Some(Attempts(Arc::clone(attempts)))
     }
 
     /// The call has an answer, though not all of it is sent.
@@ -186,6 +204,11 @@ impl Drop for Observation {
                 caller: self.caller.as_deref(),
                 protocol: self.protocol,
                 fault: self.fault.as_ref(),
+                attempts: self
+                    .attempts
+                    .as_ref()
+                    .map(|attempts| attempts.load(Ordering::Relaxed))
+                    .filter(|attempts| *attempts > 1),
                 took,
                 sent: self.sent,
                 complete: self.complete,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use http::HeaderMap;
 
+use super::calls::{Again, within};
 use super::frame::{BadFrame, Deframer, Start, broken};
 use super::incoming::Incoming;
 use crate::fault::{Fault, Kind};
@@ -77,7 +78,7 @@ pub struct UnaryReply {
 /// A reply of one message.
 pub enum Reply {
     Whole(UnaryReply),
-    Large(LargeReply),
+    Large(Box<LargeReply>),
 }
 
 /// A reply whose message is on its way still.
@@ -95,11 +96,18 @@ pub struct Replies {
     reply: Incoming,
     deframer: Deframer,
     trailers: HeaderMap,
+    /// Until the call is answered, where it may be tried again.
+    again: Option<Box<Again>>,
 }
 
 impl Replies {
     pub(super) fn new(reply: Incoming, max_message: usize) -> Self {
-        Self { reply, deframer: Deframer::new(max_message, 0), trailers: HeaderMap::new() }
+        Self::with_again(reply, max_message, None)
+    }
+
+    /// Those of a call that is tried again where it fails before it is answered.
+    pub(super) fn with_again(reply: Incoming, max_message: usize, again: Option<Box<Again>>) -> Self {
+        Self { reply, deframer: Deframer::new(max_message, 0), trailers: HeaderMap::new(), again }
     }
 
     /// Waits for the initial metadata.
@@ -107,7 +115,25 @@ impl Replies {
     /// # Errors
     /// As [`Incoming::head`].
     pub async fn head(&mut self) -> Result<HeaderMap, Fault> {
-        self.reply.head().await
+        let Some(again) = &mut self.again else { return self.reply.head().await };
+        loop {
+            let head = self.reply.head();
+            let answered = match again.ends() {
+                None => head.await,
+                Some(ends) => within(ends, head).await,
+            };
+            let fault = match answered {
+                Ok(head) => {
+                    if let Some(again) = self.again.take() {
+                        again.commit();
+                    }
+                    return Ok(head);
+                }
+                Err(fault) => fault,
+            };
+            // The request goes with it.
+            (_, self.reply) = again.reopen(fault).await?;
+        }
     }
 
     /// The next message; `None` once the backend has ended the call with OK.
@@ -185,7 +211,9 @@ impl Replies {
     pub async fn only_or_large(mut self, above: usize) -> Result<Reply, Fault> {
         let headers = self.head().await?;
         match poll_fn(|cx| self.poll_start(above, cx)).await {
-            Ok(Start::Large(length)) => Ok(Reply::Large(LargeReply { headers, length, replies: self })),
+            Ok(Start::Large(length)) => {
+                Ok(Reply::Large(Box::new(LargeReply { headers, length, replies: self })))
+            }
             Ok(Start::Unknown | Start::Small) => self.only_behind(headers).await.map(Reply::Whole),
             Err(fault) => Err(fault.with_backend_headers(headers)),
         }

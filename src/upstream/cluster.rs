@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 use tokio::runtime::Handle;
@@ -13,23 +12,29 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::balance::{self, Balance, Turn};
-use super::call::{Replies, Reply, Sender};
+use super::budget::{Budget, BudgetSettings};
+use super::call::Sender;
+use super::calls::Try;
 use super::dial::{Purpose, ServePipe};
 use super::discover::Discovering;
 use super::gate::Gate;
+use super::guard::Guard;
+use super::health;
 use super::incoming::Incoming;
 use super::live::Live;
 use super::making::Making;
-use super::member::{Member, Outcome, Timed, Underway};
+use super::member::{Member, Outcome, Timed, TryTime, Underway};
 use super::members::{Known, Roster, Tier};
 use super::peer::{Line, Lines, Peer};
 use super::reach::Reach;
+use super::retry::Tried;
 use super::settings::{Discovery, UpstreamSettings};
+use super::standing::Refused;
 use super::status;
 use super::tls::Renewing;
 use crate::fault::{Fault, Kind};
 use crate::problem::Problems;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, UpstreamStats};
 
 /// One upstream: its members and, for each worker, its connections to them.
 pub struct Cluster {
@@ -40,6 +45,8 @@ pub struct Cluster {
     /// None where as many calls may be under way as come.
     gate: Option<Arc<Gate>>,
     balance: Balance,
+    guard: Arc<Guard>,
+    budget: Budget,
     /// By worker.
     turns: Box<[Turn]>,
     roster: Arc<Roster>,
@@ -64,18 +71,6 @@ struct Beside {
     renewing: Option<Renewing>,
 }
 
-/// A call as it goes out.
-pub struct Outgoing {
-    /// `/package.Service/Method`.
-    pub path: PathAndQuery,
-    /// Metadata, and the headers that gRPC itself wants.
-    pub headers: HeaderMap,
-    /// The largest message that is accepted in reply, in bytes.
-    pub max_reply: usize,
-    /// When the call is over at the latest, for a call that nobody waits for any more.
-    pub deadline: Option<Instant>,
-}
-
 impl Cluster {
     /// # Errors
     /// TLS settings that can't be used.
@@ -87,8 +82,11 @@ impl Cluster {
     ) -> Result<Self, Problems> {
         let name: Arc<str> = settings.name.as_str().into();
         let doubt = Arc::default();
-        let reach = Reach::new(changed);
-        let (making, renewing) = Making::new(&name, settings, Arc::clone(&reach), &doubt, workers)?;
+        let reach = Reach::new(changed.clone());
+        let resilience = &settings.resilience;
+        let stats = metrics.upstream(&name, resilience.breaker.is_some());
+        let guard = Arc::new(Guard::new(Arc::clone(&name), resilience, changed, stats));
+        let (making, renewing) = Making::new(&name, settings, Arc::clone(&reach), &doubt, &guard, workers)?;
         let (roster, discovering) = match &settings.endpoints {
             Discovery::Listed(listed) => {
                 let peers =
@@ -119,7 +117,8 @@ impl Cluster {
             balance: settings.balance,
             gate,
             settings: Some(settings.clone()),
-            ..Self::of(name, reach, roster, workers)
+            budget: Budget::new(resilience.budget),
+            ..Self::of(name, reach, guard, roster, workers)
         })
     }
 
@@ -128,23 +127,26 @@ impl Cluster {
     pub fn in_process(name: &str, workers: usize, serve: ServePipe) -> Self {
         let name: Arc<str> = name.into();
         let reach = Reach::new(watch::Sender::new(()));
-        let peer = Making::pipe(&name, &reach, workers, serve);
-        Self::of(name, reach, Arc::new(Roster::of(vec![peer])), workers)
+        let guard = Guard::plain(&name);
+        let peer = Making::pipe(&name, &reach, &guard, workers, serve);
+        Self::of(name, reach, guard, Arc::new(Roster::of(vec![peer])), workers)
     }
 
-    fn of(name: Arc<str>, reach: Arc<Reach>, roster: Arc<Roster>, workers: usize) -> Self {
+    fn of(name: Arc<str>, reach: Arc<Reach>, guard: Arc<Guard>, roster: Arc<Roster>, workers: usize) -> Self {
         Self {
             turns: (0..workers.max(1)).map(|_| Turn::default()).collect(),
             balance: Balance::default(),
             patience: UpstreamSettings::DEFAULT_CONNECT_TIMEOUT,
             gate: None,
             settings: None,
+            budget: Budget::new(BudgetSettings::default()),
             is_named: false,
             watched: (0..workers.max(1)).map(|_| AtomicBool::new(false)).collect(),
             beside: Mutex::default(),
             tasks: OnceLock::new(),
             name,
             reach,
+            guard,
             roster,
         }
     }
@@ -159,6 +161,12 @@ impl Cluster {
             }
             if let Some(renewing) = beside.renewing {
                 tasks.spawn_on(renewing.run(), background);
+            }
+            if let Some(settings) =
+                self.settings.as_ref().and_then(|settings| settings.resilience.health.as_ref())
+            {
+                let roster = Arc::downgrade(&self.roster);
+                tasks.spawn_on(health::check_all(roster, settings.clone()), background);
             }
             tasks
         });
@@ -199,94 +207,107 @@ impl Cluster {
         self.gate.as_ref()
     }
 
-    /// Whether at least one of its connections takes calls.
+    /// The members that it has now.
+    pub(super) fn members(&self) -> Vec<Arc<Member>> {
+        self.roster.load().members.to_vec()
+    }
+
+    /// Whether at least one of its connections takes calls, and checks have not found all of its members unhealthy.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
-        self.reach.is_reached()
+        self.reach.is_reached() && self.guard.has_healthy()
     }
 
-    /// Calls a unary method. A reply of more than `whole` bytes is given as soon as it is known to be one.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(super) fn stats(&self) -> &UpstreamStats {
+        &self.guard.stats
+    }
+
+    /// What its members share.
+    pub(super) fn guard(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+
+    /// Whether a member takes calls that is none of these.
+    pub(super) fn has_others(&self, tried: &Tried) -> bool {
+        let set = self.roster.load();
+        set.members.iter().any(|member| !tried.contains(&member.id()) && member.takes_calls())
+    }
+
+    /// Begins one try, at a member that is none of `tried` where there is one, and adds the members that it comes to.
     ///
     /// # Errors
-    /// The backend's status, or what kept it from giving one.
-    pub async fn unary(
+    /// No connection, or nobody who takes calls.
+    pub(super) async fn open(
         &self,
         worker: usize,
-        call: Outgoing,
-        message: Bytes,
-        whole: usize,
-    ) -> Result<Reply, Fault> {
-        let max_reply = call.max_reply;
-        let (mut sender, reply) = self.open(Purpose::Unary, worker, call).await?;
-        sender.send_last(message);
-        Replies::new(reply, max_reply).only_or_large(whole).await
-    }
-
-    /// Begins a call of a streaming method.
-    ///
-    /// # Errors
-    /// No connection.
-    pub async fn stream(&self, worker: usize, call: Outgoing) -> Result<(Sender, Replies), Fault> {
-        let max_reply = call.max_reply;
-        let (sender, reply) = self.open(Purpose::Streams, worker, call).await?;
-        Ok((sender, Replies::new(reply, max_reply)))
-    }
-
-    /// Begins a call whose messages pass as they come. `is_unary` says which of the connections it takes.
-    ///
-    /// # Errors
-    /// No connection.
-    pub async fn pass(
-        &self,
-        worker: usize,
-        call: Outgoing,
-        is_unary: bool,
-    ) -> Result<(Sender, Incoming), Fault> {
-        self.open(if is_unary { Purpose::Unary } else { Purpose::Streams }, worker, call).await
-    }
-
-    async fn open(
-        &self,
-        purpose: Purpose,
-        worker: usize,
-        call: Outgoing,
+        one: Try,
+        tried: &mut Tried,
     ) -> Result<(Sender, Incoming), Fault> {
         let now = Instant::now();
-        let timed = match purpose {
+        let timed = match one.purpose {
             Purpose::Unary => Timed::ToEnd,
             Purpose::Streams => Timed::ToHead,
         };
+        let time = TryTime { began: now, call: one.deadline, own: one.ends };
         loop {
-            let chosen = match self.choose(worker, purpose, now) {
+            let chosen = match self.choose(worker, one.purpose, now, tried) {
                 Some(chosen) => chosen,
                 None => {
                     self.members_known().await?;
-                    self.choose(worker, purpose, now).ok_or_else(no_endpoint)?
+                    self.choose(worker, one.purpose, now, tried).ok_or_else(|| self.nobody())?
                 }
             };
-            let mut underway = Underway::begin(chosen.member, timed, now, call.deadline);
+            let member = chosen.member.id();
+            let mut underway = match Underway::begin(chosen.member, timed, time) {
+                Ok(underway) => underway,
+                Err(Refused::ByUpstream(left)) => return Err(circuit_open(left)),
+                // Its last place for a probe is gone since.
+                Err(Refused::ByMember(left)) => {
+                    tried.push(member);
+                    if self.has_others(tried) {
+                        continue;
+                    }
+                    return Err(circuit_open(left));
+                }
+            };
             let (mut send, live) = match chosen.line {
                 Line::Ready(live) => match live.handle().await {
                     Some(send) => (send, live),
                     // It counts as connecting from now on, so each is found to be of no use only once.
                     None => continue,
                 },
-                Line::Connecting(connection) | Line::Down(connection) => match connection.acquire().await {
-                    Ok(acquired) => acquired,
-                    Err(fault) => {
-                        underway.ended(Outcome::Unreachable);
-                        return Err(fault);
+                Line::Connecting(connection) | Line::Down(connection) => {
+                    let Some(_waiting) = self.guard.wait() else { return Err(too_many()) };
+                    match connection.acquire().await {
+                        Ok(acquired) => acquired,
+                        Err(fault) => {
+                            underway.ended(Outcome::Unreachable);
+                            tried.push(member);
+                            // Nothing was sent, so another one can have it.
+                            if tried.len() <= MOST_HOPS && self.has_others(tried) {
+                                continue;
+                            }
+                            return Err(fault.unprocessed());
+                        }
                     }
-                },
-            };
-            let request = request(&live, call.path, call.headers)?;
-            return match send.send_request(request, false) {
-                Ok((response, body)) => {
-                    Ok((Sender::new(body), Incoming::new(response, live, call.deadline, underway)))
                 }
+            };
+            tried.push(member);
+            let request = request(&live, one.path, one.headers)?;
+            let mark = live.written();
+            return match send.send_request(request, false) {
+                Ok((response, body)) => Ok((
+                    Sender::new(body),
+                    Incoming::new(response, live, mark, one.ends.or(one.deadline), underway),
+                )),
+                // It was taken back before h2 had it.
                 Err(error) => {
-                    underway.ended(status::outcome(&error));
-                    Err(status::from_h2(&error))
+                    underway.ended(Outcome::TakenBack);
+                    Err(status::from_h2(&error).unprocessed())
                 }
             };
         }
@@ -294,19 +315,22 @@ impl Cluster {
 
     /// The member that a call goes to, and how: one that is connected, or else one that may soon be, or else one that
     /// says why it is not.
-    fn choose(&self, worker: usize, purpose: Purpose, now: Instant) -> Option<Chosen> {
+    /// None of `tried`, where there is another one.
+    fn choose(&self, worker: usize, purpose: Purpose, now: Instant, tried: &Tried) -> Option<Chosen> {
         let set = self.roster.load();
         // Where there is no choice, none is made.
         if let [peer] = &*set.peers {
-            return Chosen::of(peer, worker, purpose);
+            return if peer.member.takes_calls() { Chosen::of(peer, worker, purpose) } else { None };
         }
         let turn = self.turns.get(worker).or(self.turns.first())?;
+        let elsewhere = !tried.is_empty() && self.has_others(tried);
         let choose = |usable: fn(Line) -> bool| {
             set.tiers.iter().find_map(|Tier { range, urn, .. }| {
                 let peers = set.peers.get(range.clone())?;
                 let usable = |index: usize| {
                     peers.get(index).is_some_and(|peer| {
-                        peer.member.standing.takes_calls()
+                        peer.member.takes_calls()
+                            && !(elsewhere && tried.contains(&peer.member.id()))
                             && peer.lines(worker, purpose).and_then(Lines::best).is_some_and(usable)
                     })
                 };
@@ -318,6 +342,22 @@ impl Cluster {
             .or_else(|| choose(|line| matches!(line, Line::Connecting(_))))
             .or_else(|| choose(|_| true))?;
         Chosen::of(peer, worker, purpose)
+    }
+
+    /// Why no member takes calls.
+    fn nobody(&self) -> Fault {
+        let set = self.roster.load();
+        if set.members.iter().any(|member| member.is_full()) {
+            return too_many();
+        }
+        if let Some(left) = set.members.iter().filter_map(|member| member.standing.breaker_left()).min() {
+            return circuit_open(left);
+        }
+        if set.members.is_empty() {
+            return no_endpoint();
+        }
+        Fault::new(Kind::Unreachable, "NO_HEALTHY_ENDPOINT", "no endpoint of the backend is healthy")
+            .unprocessed()
     }
 
     /// Waits until it is known who the members are.
@@ -356,6 +396,19 @@ fn no_endpoint() -> Fault {
     Fault::new(Kind::Unreachable, "UPSTREAM_UNREACHABLE", "no connection to the backend")
 }
 
+/// How many members a try comes to that can't be reached.
+const MOST_HOPS: usize = 4;
+
+fn too_many() -> Fault {
+    Fault::new(Kind::Overloaded, "OVERLOADED", "too many calls are under way")
+}
+
+/// The backend has failed too often, and is asked again after so long.
+fn circuit_open(left: Duration) -> Fault {
+    let message = "the backend has failed too often, and is not called for a while";
+    Fault::new(Kind::Overloaded, "CIRCUIT_OPEN", message).retry_after(left)
+}
+
 /// The head of a call over this connection. Its parts were checked at load.
 fn request(live: &Live, path: PathAndQuery, headers: HeaderMap) -> Result<Request<()>, Fault> {
     let mut uri = http::uri::Parts::default();
@@ -376,7 +429,9 @@ fn request(live: &Live, path: PathAndQuery, headers: HeaderMap) -> Result<Reques
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::{Address, Clusters, Endpoint, Listed};
+    use bytes::Bytes;
+
+    use crate::upstream::{Address, Clusters, Endpoint, Listed, Outgoing};
 
     fn settings(endpoint: &str) -> UpstreamSettings {
         let authority: http::uri::Authority = endpoint.parse().unwrap();
@@ -396,6 +451,8 @@ mod tests {
             headers: HeaderMap::new(),
             max_reply: 1,
             deadline: None,
+            retry: None,
+            attempts: None,
         };
         let cluster = clusters.only().unwrap();
         let fault = cluster.unary(0, call, Bytes::new(), 1).await.err().unwrap();

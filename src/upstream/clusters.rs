@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::cluster::Cluster;
+use super::report::UpstreamReport;
 use super::settings::UpstreamSettings;
 use crate::problem::Problems;
 use crate::telemetry::Metrics;
@@ -79,6 +80,12 @@ impl Clusters {
             [only] => Some(only),
             _ => None,
         }
+    }
+
+    /// How each of them stands now.
+    #[must_use]
+    pub fn report(&self) -> Vec<UpstreamReport> {
+        self.all.iter().map(|cluster| cluster.report()).collect()
     }
 
     /// Whether at least one connection of each cluster takes calls.

@@ -25,6 +25,8 @@ pub struct Incoming {
     early: bool,
     /// Its part of the connection. None once that is left to what comes behind it.
     stream: Option<Stream>,
+    /// How many bytes the connection had written when the call was handed to it.
+    mark: u64,
     deadline: Option<Instant>,
     /// Told how the call ends.
     underway: Underway,
@@ -40,11 +42,12 @@ impl Incoming {
     pub(super) fn new(
         response: ResponseFuture,
         live: Arc<Live>,
+        mark: u64,
         deadline: Option<Instant>,
         underway: Underway,
     ) -> Self {
         let stream = Some(Stream::new(live));
-        Self { state: State::Head(response), early: false, stream, deadline, underway }
+        Self { state: State::Head(response), early: false, stream, mark, deadline, underway }
     }
 
     /// Waits for the initial metadata.
@@ -130,8 +133,17 @@ impl Incoming {
 
     /// Takes note of an error below gRPC, and gives what it means.
     fn failed(&mut self, error: &h2::Error) -> Fault {
-        self.underway.ended(status::outcome(error));
-        status::from_h2(error)
+        let mut outcome = status::outcome(error);
+        let left_at = self.stream.as_ref().map(|stream| stream.live().written());
+        if outcome == Outcome::Lost && left_at == Some(self.mark) {
+            outcome = Outcome::TakenBack;
+        }
+        self.underway.ended(outcome);
+        let fault = status::from_h2(error);
+        match outcome {
+            Outcome::TakenBack | Outcome::Reset(h2::Reason::REFUSED_STREAM) => fault.unprocessed(),
+            _ => fault,
+        }
     }
 
     /// Whether the head said already that the call is well, so that no trailers follow.

@@ -31,6 +31,8 @@ pub(super) struct Pulse {
     doubt: Notify,
     /// Calls that are on the connection.
     pub(super) streams: AtomicUsize,
+    /// Bytes that the connection has written.
+    pub(super) written: AtomicU64,
 }
 
 impl Pulse {
@@ -40,12 +42,20 @@ impl Pulse {
             heard: AtomicU64::new(0),
             doubt: Notify::new(),
             streams: AtomicUsize::new(0),
+            written: AtomicU64::new(0),
         }
     }
 
     fn hear(&self) {
         let nanos = u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.heard.store(nanos, Ordering::Relaxed);
+    }
+
+    fn wrote(&self, bytes: usize) -> usize {
+        // Only the connection's own task writes.
+        let before = self.written.load(Ordering::Relaxed);
+        self.written.store(before.wrapping_add(bytes as u64), Ordering::Relaxed);
+        bytes
     }
 
     fn heard(&self) -> Instant {
@@ -101,7 +111,7 @@ pub(super) async fn watch(pulse: &Pulse, mut pings: PingPong, settings: Option<K
     }
 }
 
-/// A stream of bytes that keeps note of when some came.
+/// A stream of bytes that keeps note of when some came, and how many went.
 pub(super) struct Heard<T> {
     inner: T,
     pulse: Arc<Pulse>,
@@ -127,7 +137,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let wrote = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
+        Poll::Ready(Ok(self.pulse.wrote(wrote)))
     }
 
     fn poll_write_vectored(
@@ -135,7 +146,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let wrote = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs))?;
+        Poll::Ready(Ok(self.pulse.wrote(wrote)))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -115,6 +115,12 @@ impl Live {
         }
     }
 
+    /// Bytes that it has written so far. Where it is lost and has written nothing since a call was handed to it, nobody has
+    /// seen that call.
+    pub(super) fn written(&self) -> u64 {
+        self.pulse.written.load(Ordering::Relaxed)
+    }
+
     /// A call has waited in vain since `began`. Where nothing at all came since then, the connection itself is in doubt.
     pub(super) fn suspect(&self, began: Instant) {
         self.pulse.suspect(began);

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::dial::{Dial, ServePipe, Target, Upkeep};
+use super::guard::Guard;
 use super::member::Member;
 use super::peer::Peer;
 use super::reach::Reach;
@@ -25,6 +26,7 @@ pub(super) struct Making {
     connections: (usize, usize),
     workers: usize,
     warm_up: Duration,
+    guard: Arc<Guard>,
 }
 
 impl Making {
@@ -37,6 +39,7 @@ impl Making {
         settings: &UpstreamSettings,
         reach: Arc<Reach>,
         doubt: &Arc<Notify>,
+        guard: &Arc<Guard>,
         workers: usize,
     ) -> Result<(Self, Option<Renewing>), Problems> {
         let mut renewing = None;
@@ -61,7 +64,14 @@ impl Making {
             reach,
         };
         let connections = (settings.connections.get(), settings.max_connections.get());
-        let making = Self { upkeep: Arc::new(upkeep), tls, connections, workers, warm_up: settings.warm_up };
+        let making = Self {
+            upkeep: Arc::new(upkeep),
+            tls,
+            connections,
+            workers,
+            warm_up: settings.warm_up,
+            guard: Arc::clone(guard),
+        };
         Ok((making, renewing))
     }
 
@@ -78,12 +88,18 @@ impl Making {
             },
         };
         let target = Arc::new(Target { upkeep: Arc::clone(&self.upkeep), endpoint: endpoint.clone(), dial });
-        let member = Member::new(endpoint, weight, Instant::now(), self.warm_up);
+        let member = Member::new(endpoint, weight, Instant::now(), self.warm_up, &self.guard);
         Ok(Arc::new(Peer::new(Arc::new(member), &target, self.connections, self.workers)))
     }
 
     /// The one member of a cluster that is within the process.
-    pub(super) fn pipe(name: &Arc<str>, reach: &Arc<Reach>, workers: usize, serve: ServePipe) -> Arc<Peer> {
+    pub(super) fn pipe(
+        name: &Arc<str>,
+        reach: &Arc<Reach>,
+        guard: &Arc<Guard>,
+        workers: usize,
+        serve: ServePipe,
+    ) -> Arc<Peer> {
         let authority = Authority::from_static("localhost");
         let endpoint = Endpoint { authority, address: Address::Host("localhost".to_owned(), 0) };
         let upkeep = Upkeep {
@@ -94,7 +110,7 @@ impl Making {
             doubt: Arc::default(),
             reach: Arc::clone(reach),
         };
-        let member = Member::new(endpoint.clone(), 1, Instant::now(), Duration::ZERO);
+        let member = Member::new(endpoint.clone(), 1, Instant::now(), Duration::ZERO, guard);
         let target = Arc::new(Target { upkeep: Arc::new(upkeep), endpoint, dial: Dial::Pipe(serve) });
         Arc::new(Peer::new(Arc::new(member), &target, (1, 1), workers))
     }

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breaker::Verdict;
+use super::guard::Guard;
 use super::load::Load;
 use super::settings::Endpoint;
-use super::standing::Standing;
+use super::standing::{Refused, Standing, Tickets};
 use crate::fault::Code;
 
 /// One endpoint. It holds no connection: those belong to the workers, and end with the last of their calls.
@@ -38,12 +40,18 @@ const COLD: f64 = 0.1;
 
 impl Member {
     /// One that is as warm as the others. It takes `warm_up` once it is told to begin anew.
-    pub(super) fn new(endpoint: Endpoint, weight: u32, now: Instant, warm_up: Duration) -> Self {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        weight: u32,
+        now: Instant,
+        warm_up: Duration,
+        guard: &Arc<Guard>,
+    ) -> Self {
         Self {
+            standing: Standing::new(Arc::clone(guard), &endpoint.address.to_string()),
             endpoint,
             weight: AtomicU32::new(weight.max(1)),
             load: Load::new(now),
-            standing: Standing,
             warmth: Warmth { born: now, over: warm_up, from: AtomicU64::new(WARM) },
         }
     }
@@ -72,6 +80,21 @@ impl Member {
         (elapsed.as_secs_f64() / over.as_secs_f64()).max(COLD)
     }
 
+    /// Another one for each member of a cluster, those that are gone included.
+    pub(super) fn id(&self) -> u64 {
+        self.standing.id()
+    }
+
+    /// Whether it is among those that calls go to.
+    pub(super) fn takes_calls(&self) -> bool {
+        self.standing.takes_calls() && !self.is_full()
+    }
+
+    /// Whether as many calls are under way at it as may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.standing.max_requests().is_some_and(|most| self.load.under_way() >= most)
+    }
+
     /// Its part of the calls, as against others'. At least 1.
     pub(super) fn weight(&self) -> u32 {
         self.weight.load(Ordering::Relaxed)
@@ -93,30 +116,37 @@ pub(super) enum Outcome {
     NotGrpc,
     /// It reset the call.
     Reset(h2::Reason),
-    /// The connection was lost, or taken back, with the call on it.
+    /// The connection was lost with the call on it.
     Lost,
+    /// It said that it has not begun with the call and won't, because it ends the connection (GOAWAY), or the connection
+    /// was lost before anything of the call was written.
+    TakenBack,
     /// There was no connection, so nothing was sent.
     Unreachable,
     /// Its time was over before it ended.
     TimedOut,
+    /// One try took longer than a try may, though the call has time left.
+    TryTimedOut,
     /// Whoever made the call has no use for it any more.
     Abandoned,
 }
 
+/// Whoever gives a call less time than this learns nothing of the member when it runs out: otherwise a client could have
+/// members ejected by asking for answers in no time.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 impl Outcome {
-    /// Whether it speaks against the member. What the callers did wrong does not, nor what any other member would have
-    /// answered as well.
-    pub(super) fn is_failure(self) -> bool {
+    /// What the end of a call says of its member. What callers did wrong is an answer like any other.
+    /// It took so long; `answered` says whether it is a stream whose answer had begun.
+    pub(super) fn verdict(self, took: Duration, answered: bool) -> Verdict {
+        let out_of_time = || if took >= PATIENCE { Verdict::Failure } else { Verdict::Neutral };
         match self {
-            Self::Ok | Self::Abandoned => false,
+            Self::Ok => Verdict::Success,
             Self::Status(code) => match code {
-                Code::Unknown
-                | Code::DeadlineExceeded
-                | Code::Internal
-                | Code::Unavailable
-                | Code::DataLoss => true,
-                Code::Cancelled
-                | Code::InvalidArgument
+                Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss => Verdict::Failure,
+                Code::DeadlineExceeded => out_of_time(),
+                Code::Cancelled => Verdict::Neutral,
+                Code::InvalidArgument
                 | Code::NotFound
                 | Code::AlreadyExists
                 | Code::PermissionDenied
@@ -125,11 +155,18 @@ impl Outcome {
                 | Code::Aborted
                 | Code::OutOfRange
                 | Code::Unimplemented
-                | Code::Unauthenticated => false,
+                | Code::Unauthenticated => Verdict::Success,
             },
-            Self::NotGrpc | Self::Lost | Self::Unreachable | Self::TimedOut => true,
-            // The member's own way to say that the caller has left.
-            Self::Reset(reason) => reason != h2::Reason::CANCEL && reason != h2::Reason::NO_ERROR,
+            Self::NotGrpc | Self::Lost | Self::Unreachable | Self::TryTimedOut => Verdict::Failure,
+            // A stream may last until its client has enough of it.
+            Self::TimedOut if answered => Verdict::Neutral,
+            Self::TimedOut => out_of_time(),
+            Self::Reset(h2::Reason::CANCEL | h2::Reason::NO_ERROR | h2::Reason::ENHANCE_YOUR_CALM) => {
+                Verdict::Neutral
+            }
+            Self::Reset(_) => Verdict::Failure,
+            // How a server goes about its end, or that of one connection.
+            Self::TakenBack | Self::Abandoned => Verdict::Neutral,
         }
     }
 }
@@ -143,36 +180,47 @@ pub(super) enum Timed {
     ToHead,
 }
 
+/// When a try of a call began, and when it is over at the latest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TryTime {
+    pub(super) began: Instant,
+    /// With its call.
+    pub(super) call: Option<Instant>,
+    /// By itself, where that is before its call is over.
+    pub(super) own: Option<Instant>,
+}
+
 /// A call under way at a member, from the choice of the member to the end of the call. Dropped without an end, it was
 /// given up: [`Outcome::TimedOut`] where its time was over, [`Outcome::Abandoned`] otherwise.
 pub(super) struct Underway {
     member: Arc<Member>,
-    began: Instant,
-    deadline: Option<Instant>,
+    time: TryTime,
     timed: Timed,
+    /// Whether it is a stream whose answer has begun.
+    answered: bool,
+    tickets: Tickets,
     is_over: bool,
 }
 
 impl Underway {
-    pub(super) fn begin(member: Arc<Member>, timed: Timed, now: Instant, deadline: Option<Instant>) -> Self {
+    /// # Errors
+    /// A circuit breaker is open.
+    pub(super) fn begin(member: Arc<Member>, timed: Timed, time: TryTime) -> Result<Self, Refused> {
+        let tickets = member.standing.admit()?;
         member.load.enter();
-        Self { member, began: now, deadline, timed, is_over: false }
-    }
-
-    #[expect(dead_code, reason = "for a further try elsewhere")]
-    pub(super) fn member(&self) -> &Arc<Member> {
-        &self.member
+        Ok(Self { member, time, timed, answered: false, tickets, is_over: false })
     }
 
     pub(super) fn began(&self) -> Instant {
-        self.began
+        self.time.began
     }
 
     /// The head of an answer is there.
     pub(super) fn answered(&mut self) {
         if self.timed == Timed::ToHead {
             let now = Instant::now();
-            self.member.load.observe(now, now.duration_since(self.began), false);
+            self.member.load.observe(now, now.duration_since(self.time.began), false);
+            self.answered = true;
         }
     }
 
@@ -182,14 +230,15 @@ impl Underway {
             return;
         }
         let now = Instant::now();
-        let took = now.duration_since(self.began);
+        let took = now.duration_since(self.time.began);
         let Member { load, standing, .. } = &*self.member;
         load.leave();
-        let failed = outcome.is_failure();
+        let verdict = outcome.verdict(took, self.answered);
+        let failed = verdict == Verdict::Failure;
         if failed || (self.timed == Timed::ToEnd && outcome != Outcome::Abandoned) {
             load.observe(now, took, failed);
         }
-        standing.record(outcome, took);
+        standing.record(self.tickets, verdict);
     }
 }
 
@@ -198,8 +247,14 @@ impl Drop for Underway {
         if self.is_over {
             return;
         }
-        let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        self.ended(if is_late { Outcome::TimedOut } else { Outcome::Abandoned });
+        let is_late = |end: Option<Instant>| end.is_some_and(|end| end <= Instant::now());
+        self.ended(if is_late(self.time.call) {
+            Outcome::TimedOut
+        } else if is_late(self.time.own) {
+            Outcome::TryTimedOut
+        } else {
+            Outcome::Abandoned
+        });
     }
 }
 
@@ -214,11 +269,12 @@ mod tests {
         let authority = http::uri::Authority::from_static("10.0.0.1:1");
         let address = Address::Host(authority.host().to_owned(), 1);
         let endpoint = Endpoint { authority, address };
-        Arc::new(Member::new(endpoint, 1, Instant::now(), Duration::from_secs(30)))
+        Arc::new(Member::new(endpoint, 1, Instant::now(), Duration::from_secs(30), &Guard::plain("u")))
     }
 
     fn begin(member: &Arc<Member>, timed: Timed, deadline: Option<Instant>) -> Underway {
-        Underway::begin(Arc::clone(member), timed, Instant::now(), deadline)
+        let time = TryTime { began: Instant::now(), call: deadline, own: None };
+        Underway::begin(Arc::clone(member), timed, time).ok().unwrap()
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use super::member::Member;
 /// A member and every worker's connections to it.
 pub(super) struct Peer {
     pub(super) member: Arc<Member>,
+    pub(super) target: Arc<Target>,
     /// By worker. A connection lives on the runtime of its worker, so that a call never crosses threads.
     workers: Box<[Own]>,
 }
@@ -60,7 +61,7 @@ impl Peer {
             Lines { all: (0..connections.1.max(kept)).map(connection).collect(), kept }
         };
         let own = || Own { unary: lines(Purpose::Unary), streams: lines(Purpose::Streams) };
-        Self { member, workers: (0..workers.max(1)).map(|_| own()).collect() }
+        Self { member, target: Arc::clone(target), workers: (0..workers.max(1)).map(|_| own()).collect() }
     }
 
     /// The connections of a worker; those of the first one for who is none.

@@ -11,6 +11,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 
 use super::balance::Balance;
 use super::gate::GateSettings;
+use super::resilience::Resilience;
 use crate::tls::ClientTls;
 
 /// One upstream: a named set of endpoints that serve the same methods.
@@ -36,6 +37,8 @@ pub struct UpstreamSettings {
     pub warm_up: Duration,
     /// How many calls may be under way at once, over all workers; as many as come without it.
     pub concurrency: Option<GateSettings>,
+    /// What is done about endpoints that fail.
+    pub resilience: Resilience,
 }
 
 impl UpstreamSettings {
@@ -59,6 +62,7 @@ impl UpstreamSettings {
             balance: Balance::default(),
             warm_up: Duration::ZERO,
             concurrency: None,
+            resilience: Resilience::default(),
         }
     }
 }

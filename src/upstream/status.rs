@@ -94,6 +94,8 @@ pub(super) fn outcome(error: &h2::Error) -> Outcome {
         // Our own side refuses replies that break the rules of HTTP/2, and heads over their limit.
         _ if error.is_reset() && !error.is_remote() => Outcome::NotGrpc,
         Some(reason) if error.is_reset() => Outcome::Reset(reason),
+        // It is told to streams behind the last one that the backend has begun with, and to no others.
+        _ if error.is_go_away() && error.is_remote() => Outcome::TakenBack,
         _ => Outcome::Lost,
     }
 }
@@ -109,8 +111,10 @@ pub(super) fn from_h2(error: &h2::Error) -> Fault {
         Outcome::Lost
         | Outcome::Ok
         | Outcome::Status(_)
+        | Outcome::TakenBack
         | Outcome::Unreachable
         | Outcome::TimedOut
+        | Outcome::TryTimedOut
         | Outcome::Abandoned => {
             Fault::new(Kind::Lost, "CONNECTION_LOST", "the connection to the backend was lost")
                 .because(error.to_string())

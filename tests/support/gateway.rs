@@ -36,13 +36,20 @@ pub struct Choices<'a> {
 impl Choices<'_> {
     /// The configuration of one listener and one upstream.
     pub fn yaml(&self, schema: &Schema, backend: SocketAddr) -> String {
+        self.yaml_to(schema, &[backend])
+    }
+
+    /// The configuration of one listener and one upstream that has these endpoints.
+    pub fn yaml_to(&self, schema: &Schema, backends: &[SocketAddr]) -> String {
+        let endpoints: Vec<String> = backends.iter().map(|backend| format!("'http://{backend}'")).collect();
+        let endpoints = endpoints.join(", ");
         let Self { listener, schema: keys, upstream, more } = self;
         let descriptors = schema.descriptors();
         let descriptors = descriptors.display();
         format!(
             "listeners: {{ public: {{ address: '127.0.0.1:0', {listener} }} }}\n\
              schema: {{ descriptors: '{descriptors}', {keys} }}\n\
-             upstreams: {{ main: {{ endpoints: ['http://{backend}'], {upstream} }} }}\n\
+             upstreams: {{ main: {{ endpoints: [{endpoints}], {upstream} }} }}\n\
              access_log: off\nworkers: 1\ndrain: 0s\n{more}\n"
         )
     }

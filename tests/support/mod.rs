@@ -7,8 +7,10 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod backend;
+mod crude;
 mod dns;
 mod gateway;
+mod healthy;
 mod hole;
 mod host;
 pub mod http1;
@@ -26,8 +28,10 @@ mod tls;
 mod wait;
 
 pub use backend::{Answer, Backend, Seen};
+pub use crude::{Crude, Fate};
 pub use dns::{Dns, Said};
 pub use gateway::{Choices, Gateway, Gauges, Site, metric, problems_of};
+pub use healthy::{Health, Healthy};
 pub use hole::Hole;
 pub use host::{Host, serve};
 pub use http1::{Http1, call, get, post, request};

@@ -69,15 +69,18 @@ impl Exchange {
         let mut headers = outgoing(std::mem::take(&mut call.head.headers))?;
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         put_timeout(&mut headers, limit.deadline);
-        let (sender, reply) = Cleared::unread(admitted)?.pass(self.worker, headers).await?;
+        let (sender, reply, again) = Cleared::unread(admitted)?.pass(self.worker, headers).await?;
         let forward = Forward::new(body, sender, FrameWalk::new(max, C::FLAGS), patience);
-        let mut pass = Pass::new(forward, reply, carrier, single, max_reply, limit.clone());
-        let head = metadata::into_grpc_response(pass.head().await?);
-        let body = match pass.begin().await {
-            Begun::Whole(body) => body,
-            Begun::Live => {
-                pass.identify(request_id.as_ref().and_then(|id| id.to_str().ok()));
-                in_time(pass, &limit)
+        let mut pass = Pass::new(forward, reply, carrier, single, max_reply, limit.clone()).with_again(again);
+        let (head, body) = loop {
+            let head = metadata::into_grpc_response(pass.head().await?);
+            match pass.begin().await {
+                Begun::Whole(body) => break (head, body),
+                Begun::Live => {
+                    pass.identify(request_id.as_ref().and_then(|id| id.to_str().ok()));
+                    break (head, in_time(pass, &limit));
+                }
+                Begun::Again => {}
             }
         };
         let mut response = Response::new(body);

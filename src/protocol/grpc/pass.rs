@@ -15,7 +15,7 @@ use crate::protocol::body::{Aborted, BoxError, LiveBody, ReplyBody};
 use crate::protocol::carrier::{Carrier, Last};
 use crate::protocol::in_time::Expire;
 use crate::protocol::metadata;
-use crate::upstream::{BadFrame, FrameWalk, Incoming, broken};
+use crate::upstream::{Again, BadFrame, FrameWalk, Incoming, broken, within};
 
 /// Data and trailers of HTTP/2 itself.
 pub(in crate::protocol) struct Native;
@@ -53,6 +53,9 @@ pub(in crate::protocol) struct Pass<B, C> {
     fault: Option<Fault>,
     /// Data that came while it was not clear how the reply would end.
     early: SmallVec<[Bytes; 2]>,
+    /// Until the client has anything of the answer, where the call may be tried again.
+    again: Option<Box<Again>>,
+    max_reply: usize,
 }
 
 /// What is known of a reply before its head goes to the client.
@@ -61,6 +64,8 @@ pub(in crate::protocol) enum Begun {
     Whole(ReplyBody),
     /// It goes on, or does not end well.
     Live,
+    /// It has failed, and there is another one that has no head yet.
+    Again,
 }
 
 /// What comes next of a reply.
@@ -94,7 +99,18 @@ where
             failing: None,
             fault: None,
             early: SmallVec::new(),
+            again: None,
+            max_reply,
         }
+    }
+
+    /// Lets the call be tried again until the client has anything of the answer.
+    pub(in crate::protocol) fn with_again(mut self, again: Option<Box<Again>>) -> Self {
+        if let (Some(_), Some(forward)) = (&again, &mut self.forward) {
+            forward.keep();
+        }
+        self.again = again;
+        self
     }
 
     /// For the faults that come when the head is sent already.
@@ -102,15 +118,58 @@ where
         self.request_id = request_id.map(str::to_owned);
     }
 
-    /// Waits for the initial metadata while the request goes on.
+    /// Waits for the initial metadata while the request goes on. Whatever fails before it is tried again, if it may be.
     pub(in crate::protocol) async fn head(&mut self) -> Result<HeaderMap, Fault> {
-        let Some(reply) = &mut self.reply else { return Ok(HeaderMap::new()) };
-        let mut head = std::pin::pin!(reply.head());
-        std::future::poll_fn(|cx| {
-            poll_forward(&mut self.forward, cx)?;
-            head.as_mut().poll(cx)
-        })
-        .await
+        loop {
+            let (forward, again) = (&mut self.forward, &mut self.again);
+            let Some(reply) = &mut self.reply else { return Ok(HeaderMap::new()) };
+            let late = again.as_ref().and_then(|again| again.ends());
+            let answered = async {
+                let mut head = std::pin::pin!(reply.head());
+                std::future::poll_fn(|cx| {
+                    poll_forward(forward, again, cx)?;
+                    head.as_mut().poll(cx)
+                })
+                .await
+            };
+            let fault = match late {
+                None => answered.await,
+                Some(ends) => within(ends, answered).await,
+            };
+            match fault {
+                Ok(head) => {
+                    if !self.single {
+                        self.commit();
+                    }
+                    return Ok(head);
+                }
+                Err(fault) => self.restart(fault).await?,
+            }
+        }
+    }
+
+    /// Tries the call again that has failed so.
+    async fn restart(&mut self, fault: Fault) -> Result<(), Fault> {
+        let (Some(again), Some(forward)) = (&mut self.again, &mut self.forward) else { return Err(fault) };
+        if !forward.is_kept() {
+            return Err(fault);
+        }
+        let (sender, reply) = Box::pin(again.reopen(fault)).await?;
+        forward.restart(sender);
+        self.reply = Some(reply);
+        self.early.clear();
+        self.walk = FrameWalk::new(self.max_reply, C::FLAGS);
+        Ok(())
+    }
+
+    /// From now on the answer is what it is.
+    fn commit(&mut self) {
+        if let Some(again) = self.again.take() {
+            again.commit();
+        }
+        if let Some(forward) = &mut self.forward {
+            forward.forget();
+        }
     }
 
     /// Waits for the end of a reply of one small message, so that it can be sent as a whole.
@@ -118,37 +177,55 @@ where
         if !self.single {
             return Begun::Live;
         }
-        std::future::poll_fn(|cx| {
-            loop {
-                match ready!(self.poll_step(cx)) {
-                    Ok(Step::Data(data)) => {
-                        self.early.push(data);
-                        if self.early.len() > 1 {
-                            return Poll::Ready(Begun::Live);
-                        }
-                    }
-                    Ok(Step::Ended(trailers)) => {
-                        let data = self.early.pop().unwrap_or_default();
-                        let last = self.carrier.end(trailers.map(metadata::into_grpc_response));
-                        return Poll::Ready(Begun::Whole(Last::behind(last, data, &mut self.carrier)));
-                    }
-                    Err(fault) => {
-                        if fault.kind() != Kind::Backend {
-                            // Half an answer is none. What a backend says before its status passes.
-                            self.early.clear();
-                        }
-                        self.failing = Some(fault);
-                        return Poll::Ready(Begun::Live);
+        let ends = self.again.as_ref().and_then(|again| again.ends());
+        let whole = std::future::poll_fn(|cx| self.poll_whole(cx));
+        let begun = match ends {
+            None => whole.await,
+            Some(ends) => within(ends, whole).await,
+        };
+        let fault = match begun {
+            Ok(begun) => {
+                self.commit();
+                return begun;
+            }
+            Err(fault) => fault,
+        };
+        match self.restart(fault).await {
+            Ok(()) => Begun::Again,
+            Err(fault) => {
+                if fault.kind() != Kind::Backend {
+                    // Half an answer is none. What a backend says before its status passes.
+                    self.early.clear();
+                }
+                self.commit();
+                self.failing = Some(fault);
+                Begun::Live
+            }
+        }
+    }
+
+    /// Takes in a reply until it is whole, or known to be larger.
+    fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<Begun, Fault>> {
+        loop {
+            match ready!(self.poll_step(cx))? {
+                Step::Data(data) => {
+                    self.early.push(data);
+                    if self.early.len() > 1 {
+                        return Poll::Ready(Ok(Begun::Live));
                     }
                 }
+                Step::Ended(trailers) => {
+                    let data = self.early.pop().unwrap_or_default();
+                    let last = self.carrier.end(trailers.map(metadata::into_grpc_response));
+                    return Poll::Ready(Ok(Begun::Whole(Last::behind(last, data, &mut self.carrier))));
+                }
             }
-        })
-        .await
+        }
     }
 
     /// The next of both directions. Nothing comes after the end.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Fault>> {
-        poll_forward(&mut self.forward, cx)?;
+        poll_forward(&mut self.forward, &mut self.again, cx)?;
         let Some(reply) = &mut self.reply else { return Poll::Ready(Ok(Step::Ended(None))) };
         if let Some(data) = ready!(reply.poll_data(cx)) {
             let data = data?;
@@ -168,8 +245,10 @@ where
         let ending = reply.ending(trailers.as_ref());
         let early = reply.is_early();
         self.reply = None;
-        // What the client still sends is of no use to a backend that has said everything.
-        self.forward = None;
+        if self.again.is_none() {
+            // What the client still sends is of no use to a backend that has said everything.
+            self.forward = None;
+        }
         if let Err(fault) = ending {
             // The backend's own words go on as they are.
             let own = if fault.kind() == Kind::Backend { trailers.take() } else { None };
@@ -196,15 +275,21 @@ where
 }
 
 /// Sends on what the client has sent. A request that can't be sent on is what the call fails with.
-fn poll_forward<B>(forward: &mut Option<Forward<B>>, cx: &mut Context<'_>) -> Result<(), Fault>
+fn poll_forward<B>(
+    forward: &mut Option<Forward<B>>,
+    again: &mut Option<Box<Again>>,
+    cx: &mut Context<'_>,
+) -> Result<(), Fault>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
     if let Some(sending) = forward
-        && let Poll::Ready(sent) = sending.poll(cx)
+        && let Poll::Ready(sent) = sending.poll(cx, again.as_deref_mut())
     {
-        *forward = None;
+        if again.is_none() {
+            *forward = None;
+        }
         sent?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::*;
+use crate::upstream::guard::Guard;
 use crate::upstream::{Address, Endpoint};
 
 /// What a simulated endpoint is like. It does one call after the other.
@@ -28,7 +29,7 @@ fn members(natures: &[Nature], warm_up: Duration) -> Vec<Arc<Member>> {
                 authority: http::uri::Authority::from_static("localhost"),
                 address: Address::Host("localhost".to_owned(), u16::try_from(index).unwrap()),
             };
-            Arc::new(Member::new(endpoint, nature.weight, now, warm_up))
+            Arc::new(Member::new(endpoint, nature.weight, now, warm_up, &Guard::plain("u")))
         })
         .collect()
 }
