@@ -69,6 +69,8 @@ fn cared_for(settings: &Settings) -> FxHashSet<PathBuf> {
         files.extend(tls.map(|mark| mark.path().to_owned()));
         files.extend(listener.addresses.iter().flat_map(|lists| lists.files()).map(ToOwned::to_owned));
     }
+    let upstreams = settings.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
+    files.extend(upstreams.flat_map(|tls| tls.client.marks()).map(|mark| mark.path().to_owned()));
     let of_rules = settings.rules.iter().filter_map(|rule| rule.addresses.as_ref()?.as_ref());
     files.extend(of_rules.flat_map(|lists| lists.files()).map(ToOwned::to_owned));
     files.extend(settings.identity.api_keys.iter().map(|keys| keys.path.clone()));

@@ -49,6 +49,7 @@ mod unknown;
 mod unread;
 mod upkeep;
 mod watch;
+mod windows;
 mod worker;
 
 pub use drain::{Cutter, DrainSettings};

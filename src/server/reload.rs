@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tracing::{info, warn};
@@ -18,16 +17,15 @@ use super::relist::Relisting;
 use super::renew::Renewal;
 use super::retired::Retired;
 use super::settings::ReloadSettings;
-use super::snapshot::Snapshot;
 use super::sources::Sources;
 use super::state::{Process, State};
 use super::upkeep::Upkeep;
-use crate::admin::{Attempt, ReloadReport};
+use super::windows::Windows;
+use crate::admin::Attempt;
 use crate::config::{self, Settings};
 use crate::problem::{Problem, Problems};
-use crate::telemetry::{Observer, Reload};
+use crate::telemetry::Reload;
 use crate::tls::{Mark, noting};
-use crate::upstream::Clusters;
 
 /// How often it is looked whether the last call that uses an old snapshot is over.
 const LOOK: Duration = Duration::from_millis(250);
@@ -40,27 +38,6 @@ const MOST_TRIES: u32 = 5;
 
 /// How many problems of what is refused are logged.
 const MOST_LOGGED: usize = 10;
-
-/// What others see of what is in force.
-pub(super) struct Windows {
-    pub snapshot: ArcSwap<Snapshot>,
-    pub clusters: Arc<ArcSwap<Clusters>>,
-    pub observer: ArcSwap<Observer>,
-    pub report: Arc<ReloadReport>,
-}
-
-impl Windows {
-    pub(super) fn new(state: &State) -> Self {
-        let report = ReloadReport::default();
-        report.in_force(state.snapshot.generation());
-        Self {
-            snapshot: ArcSwap::new(Arc::clone(&state.snapshot)),
-            clusters: Arc::new(ArcSwap::new(Arc::clone(&state.clusters))),
-            observer: ArcSwap::new(Arc::clone(&state.observer)),
-            report: Arc::new(report),
-        }
-    }
-}
 
 /// Replaces what is in force while the process serves.
 pub(super) struct Reloader {
@@ -393,7 +370,7 @@ impl Reloader {
         let skipped = self.silent.iter().filter(is_away).cloned().collect();
         match self.sources.ask(&skipped, Duration::ZERO).await {
             Ok(answers) => {
-                let (is_new, _) = hear(answers, &mut self.sources, &mut self.silent, &self.process);
+                let (is_new, _) = self.sources.hear(answers, &mut self.silent, &self.process.metrics);
                 is_new
             }
             Err(problems) => {
@@ -412,38 +389,9 @@ impl Reloader {
             return Ok(read);
         }
         let answers = read.sources.ask(&BTreeSet::new(), Duration::ZERO).await?;
-        let (_, problems) = hear(answers, &mut read.sources, &mut read.silent, &self.process);
+        let (_, problems) = read.sources.hear(answers, &mut read.silent, &self.process.metrics);
         problems.into_result(read).map(|(read, _)| read)
     }
-}
-
-/// Takes what backends said; whether it is something new, and problems with those that never said anything.
-fn hear(
-    answers: Vec<super::sources::Answer>,
-    sources: &mut Sources,
-    silent: &mut BTreeSet<String>,
-    process: &Process,
-) -> (bool, Problems) {
-    let mut problems = Problems::new();
-    let mut told = Vec::with_capacity(answers.len());
-    for answer in answers {
-        match answer {
-            Ok(answer) => {
-                if silent.remove(&*answer.upstream) {
-                    info!(upstream = &*answer.upstream, "the upstream tells again what it serves");
-                }
-                told.push(answer);
-            }
-            Err(error) if !sources.has_told(error.upstream()) => problems.push(error.into()),
-            Err(error) => {
-                process.metrics.reloaded(Reload::Untold);
-                if silent.insert(error.upstream().to_owned()) {
-                    warn!(%error, "the schema of this upstream stays as it was");
-                }
-            }
-        }
-    }
-    (sources.take(told), problems)
 }
 
 fn ticks(every: Option<Duration>) -> Option<Interval> {

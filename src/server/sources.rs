@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::introspection::{FetchError, fetch};
 use crate::problem::{Problem, Problems};
 use crate::route::Selector;
 use crate::schema::{self, ReflectSettings, Reflected, Schema, SchemaSettings};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Reload};
 use crate::upstream::{Clusters, UpstreamSettings};
 
 /// Between two questions to a backend that is not up yet.
@@ -70,7 +70,7 @@ impl Sources {
     }
 
     /// Whether this upstream has ever told what it serves.
-    pub(super) fn has_told(&self, upstream: &str) -> bool {
+    fn has_told(&self, upstream: &str) -> bool {
         self.told.iter().any(|told| &*told.upstream == upstream)
     }
 
@@ -144,8 +144,38 @@ impl Sources {
         }
     }
 
+    /// Takes what backends said; whether it is something new, and problems with those that never said anything. `silent` are
+    /// those that did not answer the last time, so that this is told once.
+    pub(super) fn hear(
+        &mut self,
+        answers: Vec<Answer>,
+        silent: &mut BTreeSet<String>,
+        metrics: &Metrics,
+    ) -> (bool, Problems) {
+        let mut problems = Problems::new();
+        let mut told = Vec::with_capacity(answers.len());
+        for answer in answers {
+            match answer {
+                Ok(answer) => {
+                    if silent.remove(&*answer.upstream) {
+                        info!(upstream = &*answer.upstream, "the upstream tells again what it serves");
+                    }
+                    told.push(answer);
+                }
+                Err(error) if !self.has_told(error.upstream()) => problems.push(error.into()),
+                Err(error) => {
+                    metrics.reloaded(Reload::Untold);
+                    if silent.insert(error.upstream().to_owned()) {
+                        warn!(%error, "the schema of this upstream stays as it was");
+                    }
+                }
+            }
+        }
+        (self.take(told), problems)
+    }
+
     /// Takes what was said; whether anything of it is new.
-    pub(super) fn take(&mut self, told: Vec<Reflected>) -> bool {
+    fn take(&mut self, told: Vec<Reflected>) -> bool {
         let mut is_new = false;
         for told in told {
             match self.told.iter_mut().find(|known| known.upstream == told.upstream) {

@@ -46,7 +46,9 @@ impl ClientTls {
         })
     }
 
-    fn marks(&self) -> Vec<Mark> {
+    /// The marks of all files that it was read from.
+    #[must_use]
+    pub fn marks(&self) -> Vec<Mark> {
         let identity = self.identity.iter().flat_map(Identity::marks);
         identity.chain(self.roots.as_ref().map(Authorities::mark)).cloned().collect()
     }

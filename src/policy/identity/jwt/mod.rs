@@ -166,3 +166,38 @@ impl Jwt {
             && !verified.identity.has_expired()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issuer(name: &str, secret: &str) -> IssuerSettings {
+        IssuerSettings {
+            name: name.into(),
+            issuer: format!("https://{name}.test"),
+            audiences: None,
+            keys: KeySource::Secret(KeySet::secret(secret.as_bytes(), &[Algorithm::HS256])),
+            algorithms: vec![Algorithm::HS256],
+            media_type: TokenType::default(),
+            leeway: IssuerSettings::DEFAULT_LEEWAY,
+            refresh: IssuerSettings::DEFAULT_REFRESH,
+            cooldown: IssuerSettings::DEFAULT_COOLDOWN,
+            scope_claim: None,
+            tier_claim: None,
+        }
+    }
+
+    #[test]
+    fn issuers_that_are_as_they_were_are_the_same() {
+        let tokens = TokenSettings::default();
+        let jwt = Jwt::new(&[issuer("a", "one"), issuer("b", "two")], &tokens).unwrap();
+        let renewed = jwt.renew(&[issuer("b", "other"), issuer("a", "one"), issuer("c", "two")], &tokens);
+        let renewed = renewed.unwrap();
+        let same: Vec<bool> = renewed
+            .issuers
+            .iter()
+            .map(|issuer| jwt.issuers.iter().any(|known| Arc::ptr_eq(issuer, known)))
+            .collect();
+        assert_eq!(same, [false, true, false]);
+    }
+}
