@@ -76,6 +76,7 @@ pub struct UnaryReply {
 }
 
 /// A reply of one message.
+#[expect(clippy::large_enum_variant, reason = "what is common is not boxed for what is rare")]
 pub enum Reply {
     Whole(UnaryReply),
     Large(Box<LargeReply>),

@@ -229,7 +229,7 @@ impl Place {
                         Over::TooManyPings => self.ping_less(),
                     }
                     self.publish.send_replace(Link::Connecting);
-                    if serving.live.born().elapsed() >= SHORT_LIFE {
+                    if serving.live.went_away() || serving.live.born().elapsed() >= SHORT_LIFE {
                         self.pause = FIRST_PAUSE;
                     } else {
                         self.rest().await;

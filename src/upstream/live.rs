@@ -33,6 +33,8 @@ pub(super) struct Live {
     /// Set when a call finds out that it takes no more, and told to the task that replaces it.
     is_retired: AtomicBool,
     retired: Notify,
+    /// Whether the backend has only said that it takes no more calls here.
+    went_away: AtomicBool,
     born: Instant,
     /// The second that the count is of, and the count below it: calls reset within that second.
     resets: AtomicU64,
@@ -46,6 +48,7 @@ impl Live {
             pulse,
             is_retired: AtomicBool::new(false),
             retired: Notify::new(),
+            went_away: AtomicBool::new(false),
             born: Instant::now(),
             resets: AtomicU64::new(0),
         }
@@ -55,7 +58,9 @@ impl Live {
     pub(super) async fn handle(&self) -> Option<SendRequest<Bytes>> {
         match self.send.clone().ready().await {
             Ok(send) => Some(send),
-            Err(_) => {
+            Err(error) => {
+                let is_polite = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+                self.went_away.store(is_polite, Ordering::Relaxed);
                 self.is_retired.store(true, Ordering::Relaxed);
                 self.retired.notify_one();
                 None
@@ -65,6 +70,11 @@ impl Live {
 
     pub(super) fn is_retired(&self) -> bool {
         self.is_retired.load(Ordering::Relaxed)
+    }
+
+    /// Whether the backend has only said that it takes no more calls here, as it may as often as it likes.
+    pub(super) fn went_away(&self) -> bool {
+        self.went_away.load(Ordering::Relaxed)
     }
 
     /// Waits until a call finds out that it takes no more.
