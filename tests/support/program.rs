@@ -55,7 +55,9 @@ pub struct Ended {
 impl Transom {
     /// Starts the program with these words.
     pub fn spawn<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
-        let mut child = Command::new(option_env!("CARGO_BIN_EXE_transom").expect("it is built for tests"))
+        // Examples have these files as well, and no program.
+        const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_transom");
+        let mut child = Command::new(PROGRAM.expect("it is built for tests"))
             .args(arguments)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

@@ -105,7 +105,7 @@ impl Exchange {
             upstream::Reply::Whole(reply) => reply,
             // Boxed for the same reason.
             upstream::Reply::Large(reply) => {
-                let begun = large::begin(&bound.binding, *reply, self.settings.json, &wishes, deadline);
+                let begun = large::begin(&bound.binding, reply, self.settings.json, &wishes, deadline);
                 match Box::pin(begun).await? {
                     Begun::Answer(response) => return Ok(response),
                     Begun::Whole(reply) => reply,
