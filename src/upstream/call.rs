@@ -76,10 +76,10 @@ pub struct UnaryReply {
 }
 
 /// A reply of one message.
-#[expect(clippy::large_enum_variant, reason = "what is common is not boxed for what is rare")]
+#[expect(clippy::large_enum_variant, reason = "it goes straight to whoever takes it apart")]
 pub enum Reply {
     Whole(UnaryReply),
-    Large(Box<LargeReply>),
+    Large(LargeReply),
 }
 
 /// A reply whose message is on its way still.
@@ -212,9 +212,7 @@ impl Replies {
     pub async fn only_or_large(mut self, above: usize) -> Result<Reply, Fault> {
         let headers = self.head().await?;
         match poll_fn(|cx| self.poll_start(above, cx)).await {
-            Ok(Start::Large(length)) => {
-                Ok(Reply::Large(Box::new(LargeReply { headers, length, replies: self })))
-            }
+            Ok(Start::Large(length)) => Ok(Reply::Large(LargeReply { headers, length, replies: self })),
             Ok(Start::Unknown | Start::Small) => self.only_behind(headers).await.map(Reply::Whole),
             Err(fault) => Err(fault.with_backend_headers(headers)),
         }
