@@ -24,6 +24,8 @@ use crate::support::{frame, header_map};
 pub const MESSAGES: usize = 20;
 /// After how many a stream is reset that is.
 const BEFORE_RESET: usize = 5;
+/// How long a call takes, so that calls are under way whenever something happens.
+const TAKES: Duration = Duration::from_millis(5);
 /// Added to the number of a backend whose caller shows the certificate in `next.pem`. The sum has one byte as a varint.
 pub const SHOWN_NEXT: u8 = 100;
 
@@ -37,9 +39,9 @@ pub enum Manner {
     HalfFails,
     /// Every second stream is reset in its middle.
     HalfReset,
-    /// Each connection says after so many calls that it takes no more, and ends with those it has.
+    /// Each connection says once it has had so many calls that it takes no more, and ends with those it has.
     GoesAway(usize),
-    /// Each connection ends after so many calls, whatever is under way on it.
+    /// Each connection ends once it has had so many calls, whatever is under way on it.
     Aborts(usize),
 }
 
@@ -153,8 +155,8 @@ async fn connection<T: AsyncRead + AsyncWrite + Unpin>(stream: T, shared: &Arc<S
     while let Some(Ok((request, respond))) = connection.accept().await {
         calls += 1;
         match shared.manner() {
-            Manner::GoesAway(after) if calls == after => connection.graceful_shutdown(),
-            Manner::Aborts(after) if calls == after => connection.abrupt_shutdown(Reason::NO_ERROR),
+            Manner::GoesAway(after) if calls >= after => connection.graceful_shutdown(),
+            Manner::Aborts(after) if calls >= after => connection.abrupt_shutdown(Reason::NO_ERROR),
             Manner::Good
             | Manner::Slow(_)
             | Manner::HalfFails
@@ -197,7 +199,9 @@ async fn answer(
             respond.send_response(response, true)?;
             return Ok(());
         }
-        Manner::Good | Manner::HalfFails | Manner::HalfReset | Manner::GoesAway(_) | Manner::Aborts(_) => {}
+        Manner::Good | Manner::HalfFails | Manner::HalfReset | Manner::GoesAway(_) | Manner::Aborts(_) => {
+            tokio::time::sleep(TAKES).await;
+        }
     }
     *response.headers_mut() = header_map(&[("content-type", "application/grpc")]);
     let mut stream = respond.send_response(response, false)?;

@@ -7,6 +7,7 @@ use crate::load::Load;
 use crate::process::Process;
 use crate::report::{Report, millis};
 use crate::site::{DEADLINE, Site};
+use crate::support::until;
 
 /// Calls of the healthy one in each phase.
 const CALLS: usize = 500;
@@ -37,6 +38,7 @@ pub fn beside(report: &mut Report) {
             sick.tell(Manner::Good);
             sick.stop();
             let stopped = phase();
+            until("its calls reach their deadline", || other.failures().contains_key("grpc-status 4"));
             sick.go_on();
             other.answered_by(2, Instant::now());
             let again = phase();

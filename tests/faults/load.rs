@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Http1, Http2, frame, request, until};
 
 /// Clients of each protocol.
-const CLIENTS: usize = 2;
+const CLIENTS: usize = 4;
 /// Between two calls of a client.
 const PAUSE: Duration = Duration::from_millis(3);
 /// What a loaded machine may take beyond a deadline before a call counts as one that hung.

@@ -70,7 +70,7 @@ pub fn slow(report: &mut Report) {
     let (load, (shares, whole)) = site.load(|load| {
         load.more(600);
         let fair = load.share(1, 0);
-        backends[0].tell(Manner::Slow(Duration::from_millis(100)));
+        backends[0].tell(Manner::Slow(Duration::from_millis(50)));
         load.more(100);
         let from = load.calls();
         load.more(900);
@@ -85,7 +85,7 @@ pub fn slow(report: &mut Report) {
         "its part fell from {fair} % to {avoided} %; {} from its recovery to its first answer",
         millis(whole)
     );
-    report.add("one of three takes 100 ms", &site, &load, &whole, &before);
+    report.add("one of three takes 50 ms a call, not 5", &site, &load, &whole, &before);
 }
 
 /// One of three fails half of its calls: it is ejected by rate, and comes back.

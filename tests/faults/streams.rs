@@ -67,7 +67,8 @@ impl Ends {
 /// Every second stream is reset in its middle; then backends are killed under streams.
 pub fn resets(report: &mut Report) {
     let mut backends = Process::three();
-    let site = Site::start(&main_of(&backends, "ejection: { base: 300ms, max: 1s }"), RETRIES);
+    let site =
+        Site::start(&main_of(&backends, "balance: round_robin, ejection: { base: 300ms, max: 1s }"), RETRIES);
     site.load(|_| Ends::default().round(site.address));
     let before = site.held();
     let (load, (reset, killed, whole)) = site.load(|load| {
