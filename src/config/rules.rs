@@ -10,6 +10,7 @@ use super::limits;
 use super::listeners::size;
 use super::reader::Map;
 use super::retries;
+use super::split;
 use super::upstreams::Named;
 use super::values::{self, Wrong};
 use crate::policy::Rule;
@@ -29,7 +30,7 @@ pub(super) fn read(
     let mut all_known = true;
     for (selector, value) in entries {
         let rule = value.map(|map| {
-            let upstream = map.get("upstream").map(|name| name.parse(|text| known(text, upstreams)));
+            let upstream = map.get("upstream").map(|value| split::read(&value, upstreams));
             all_known &= upstream != Some(None);
             // The keys of a bad selector are read for what is wrong with them.
             let mut rule = Rule::new(selector.clone().unwrap_or(Selector::All));
@@ -83,7 +84,7 @@ pub(super) fn known(text: &str, upstreams: &[Named<'_>]) -> Result<String, Wrong
 }
 
 fn is_used(upstream: &Named<'_>, rules: &[Rule]) -> bool {
-    rules.iter().any(|rule| rule.upstream.as_ref() == Some(&upstream.name))
+    rules.iter().flat_map(|rule| &rule.upstream).any(|rule| rule.names().any(|name| name == upstream.name))
 }
 
 /// One of several upstreams serves nothing that no rule gives it.

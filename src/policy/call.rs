@@ -15,12 +15,12 @@ use super::fields::FieldRules;
 use super::identity::{Auth, Forward, Principal};
 use super::limits::{Late, Limits};
 use super::retries::Retries;
+use super::split::Target;
 use crate::codec::Plan;
 use crate::route::Captures;
 use crate::schema::Idempotency;
-use crate::telemetry::CallStats;
+use crate::telemetry::{CallStats, Chosen};
 use crate::transcode::Binding;
-use crate::upstream::Cluster;
 
 /// One RPC, with all that was compiled for it. A call keeps it to its end, whatever is loaded meanwhile.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct Method {
     pub server_streaming: bool,
     /// What the schema says of calling it more than once.
     pub idempotency: Idempotency,
-    pub upstream: Arc<Cluster>,
+    pub upstream: Target,
     /// Who may call by address, by the most specific rule that says so; whomever the listener lets in without.
     pub addresses: Option<Arc<AddressLists>>,
     /// Which pages may call, by the most specific rule that says so, which may say none; otherwise the listener's.
@@ -225,6 +225,8 @@ pub struct Call<B> {
     pub forward: Option<Arc<Forward>>,
     /// Limits that are asked once the message is there.
     pub late: Option<Box<Late>>,
+    /// Which of several upstreams gets it, once [`Concurrency`](super::Concurrency) has chosen; none where there is one.
+    pub chosen: Option<Arc<Chosen>>,
     /// The largest body that will be read, in bytes.
     pub max_body: usize,
     /// When it has to be over.

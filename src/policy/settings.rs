@@ -13,6 +13,7 @@ use super::fields::FieldRule;
 use super::identity::Auth;
 use super::limits::RuleLimit;
 use super::retries::RetryRule;
+use super::split::UpstreamRule;
 use crate::problem::Excerpt;
 use crate::route::Selector;
 
@@ -22,8 +23,8 @@ pub struct Rule {
     pub selector: Selector,
     /// Where the selector stands in the configuration, for what is found out later about it.
     pub excerpt: Option<Excerpt>,
-    /// The name of the upstream that serves the methods; one that exists.
-    pub upstream: Option<String>,
+    /// Which upstreams serve the methods.
+    pub upstream: Option<UpstreamRule>,
     /// Who may call by address; `Some(None)` for everybody that the listener lets in.
     pub addresses: Option<Option<Arc<AddressLists>>>,
     /// Which pages may call from a browser; `Some(None)` for none but those of the gateway's own origin.

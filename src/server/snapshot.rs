@@ -18,13 +18,13 @@ use super::unknown::UnknownMethods;
 use crate::codec::{Plan, PlanSet};
 use crate::config::Settings;
 use crate::introspection::{Exposed, Exposes, Own};
-use crate::policy::{Method, Rule};
+use crate::policy::{Method, Rule, Target};
 use crate::problem::{Problem, Problems};
 use crate::route::{HttpMethod, Router, RouterBuilder, Segment, Selector};
 use crate::schema::{self, Idempotency, Index, Schema};
 use crate::telemetry::Metrics;
 use crate::transcode::Binding;
-use crate::upstream::{Cluster, Clusters};
+use crate::upstream::Clusters;
 
 /// How long a unary call may take where no rule says so.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -201,7 +201,7 @@ pub(super) fn build(
     }
     let index = if own.shown().reflection { Index::of_schema(schema) } else { Index::default() };
     let served = schema.methods.iter().zip(&methods);
-    let served = served.filter_map(|(told, method)| Some((told.service(), &method.as_ref()?.upstream)));
+    let served = served.filter_map(|(told, method)| Some((told.service(), method.as_ref()?.upstream.all())));
     problems.into_result(Snapshot {
         exposed: Arc::new(Exposed::new(index, served)),
         own: own_methods,
@@ -256,11 +256,11 @@ fn compile_methods(
         .iter()
         .map(|method| {
             let (service, name) = (method.service(), method.name());
-            let rule = rules.most_specific(service, name, |rule| rule.upstream.as_deref());
+            let rule = rules.most_specific(service, name, |rule| rule.upstream.as_ref());
             let upstream = match (rule, &*method.upstreams) {
-                (Some(upstream), _) => clusters.get(upstream),
-                (None, []) => clusters.only(),
-                (None, [only]) => clusters.get(only),
+                (Some(upstream), _) => Target::compile(upstream, clusters),
+                (None, []) => clusters.only().cloned().map(Target::One),
+                (None, [only]) => clusters.get(only).cloned().map(Target::One),
                 (None, several) => {
                     contested.insert(service, several);
                     return None;
@@ -270,7 +270,7 @@ fn compile_methods(
                 *homeless.entry(service).or_default() += 1;
                 return None;
             };
-            let compiled = compiler.method(method, plans, upstream, problems);
+            let compiled = compiler.method(method, plans, &upstream, problems);
             // What rules are about and isn't there is reported already.
             if compiled.is_none() && problems.errors() == 0 {
                 problems.push(Problem::error(format!(
@@ -344,7 +344,7 @@ impl Compiler<'_> {
         &self,
         method: &schema::Method,
         plans: &Arc<PlanSet>,
-        upstream: &Arc<Cluster>,
+        upstream: &Target,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
         let shape = Shape {
@@ -364,7 +364,7 @@ impl Compiler<'_> {
         &self,
         subject: Subject<'_>,
         plans: &Arc<PlanSet>,
-        upstream: &Arc<Cluster>,
+        upstream: &Target,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
         // Nobody can look into its messages, so it is refused where a rule has to, whatever wider ones say.
@@ -390,7 +390,7 @@ impl Compiler<'_> {
         &self,
         subject: Subject<'_>,
         shape: Shape,
-        upstream: &Arc<Cluster>,
+        upstream: &Target,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
         let rules = self.rules;
@@ -406,7 +406,7 @@ impl Compiler<'_> {
             client_streaming,
             server_streaming,
             idempotency,
-            upstream: Arc::clone(upstream),
+            upstream: upstream.clone(),
             addresses: rules.most_specific(service, name, |rule| rule.addresses.clone()).flatten(),
             cors: rules.most_specific(service, name, |rule| rule.cors.clone()),
             auth,
