@@ -41,6 +41,7 @@ pub(super) fn read(
             rule.auth = map.value("auth", |text| identity::auth(text, has_sources));
             authorization::read(map, &mut rule, has_sources);
             rule.timeout = map.value("timeout", timeout);
+            rule.idle_timeout = map.value("idle_timeout", timeout);
             rule.max_body = map.value("max_body", size);
             rule.max_reply = map.value("max_reply", size);
             rule.limits = map.get("limits").map(|value| known_limits.of_rule(&value));
@@ -50,7 +51,7 @@ pub(super) fn read(
             rule
         });
         if value.is_empty_map() {
-            let help = "give it an `upstream`, `addresses`, `cors`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, `retries`, a `timeout`, a `max_body` or a `max_reply`";
+            let help = "give it an `upstream`, `addresses`, `cors`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, `retries`, a `timeout`, an `idle_timeout`, a `max_body` or a `max_reply`";
             value.wrong("the rule sets nothing", help);
         }
         rules.extend(rule.filter(|_| selector.is_some()));

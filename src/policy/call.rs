@@ -51,6 +51,8 @@ pub struct Method {
     /// The longest that a unary call may take, by the most specific rule that says so; that of a method which the schema
     /// does not have, too.
     pub timeout: Option<Duration>,
+    /// How long a stream may be without a message, by the most specific rule that says so.
+    pub idle_timeout: Option<Duration>,
     /// The largest request body, by the most specific rule that says so; otherwise the listener's.
     pub max_body: Option<usize>,
     /// The largest message from the backend, by the most specific rule that says so; otherwise the listener's.
@@ -223,10 +225,10 @@ pub struct Call<B> {
     pub principal: Principal,
     /// What the backend is told of that; none where it is told nothing.
     pub forward: Option<Arc<Forward>>,
-    /// Limits that are asked once the message is there.
-    pub late: Option<Box<Late>>,
     /// Which of several upstreams gets it, once [`Concurrency`](super::Concurrency) has chosen; none where there is one.
     pub chosen: Option<Arc<Chosen>>,
+    /// Limits that are asked once the message is there.
+    pub late: Option<Box<Late>>,
     /// The largest body that will be read, in bytes.
     pub max_body: usize,
     /// When it has to be over.

@@ -41,6 +41,8 @@ pub struct Rule {
     pub fields: Option<Vec<FieldRule>>,
     /// The longest that a unary call may take; [`Rule::NO_TIMEOUT`] for as long as it likes.
     pub timeout: Option<Duration>,
+    /// How long a stream may be without a message; [`Rule::NO_TIMEOUT`] for as long as it likes.
+    pub idle_timeout: Option<Duration>,
     /// The largest request body, in bytes.
     pub max_body: Option<usize>,
     /// How often the methods may be called; none for as often as anyone likes.
@@ -74,6 +76,7 @@ impl Rule {
             deny: None,
             fields: None,
             timeout: None,
+            idle_timeout: None,
             max_body: None,
             limits: None,
             cost: None,

@@ -16,7 +16,9 @@ use super::call::{Call, Method};
 use super::identity::{Forward, Principal};
 use crate::fault::{Fault, Kind};
 use crate::telemetry::{Attempts, Chosen};
-use crate::upstream::{Again, Cluster, FRAME_HEAD, Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
+use crate::upstream::{
+    Activity, Again, Cluster, FRAME_HEAD, Incoming, Outgoing, Replies, Reply, Sender, UnaryReply,
+};
 
 /// A call that may be made. `M` is its only message, or nothing where messages come later.
 pub struct Cleared<M = ()> {
@@ -26,6 +28,7 @@ pub struct Cleared<M = ()> {
     principal: Principal,
     forward: Option<Arc<Forward>>,
     attempts: Option<Arc<AtomicU32>>,
+    activity: Option<Arc<Activity>>,
     message: M,
 }
 
@@ -43,6 +46,7 @@ impl<M> Cleared<M> {
             deadline: self.deadline,
             retry,
             attempts: self.attempts.clone(),
+            activity: self.activity.clone(),
         }
     }
 
@@ -60,6 +64,7 @@ impl<M> Cleared<M> {
             principal,
             forward,
             attempts,
+            activity: limit.activity,
             message,
         }
     }

@@ -159,6 +159,9 @@ pub(super) fn build(
     let told: Vec<&schema::Method> = schema.methods.iter().chain(own.methods()).collect();
     limiting.report_inert(&told, rules, &mut problems);
     retrying::report_inert(schema, rules, &mut problems);
+    if schema.unknown.is_none() {
+        report_unstreamed(&told, rules, &mut problems);
+    }
     let plans = PlanSet::compile_with(&schema.pool, &schema.features);
     authorization::report(schema, &plans, own, rules, &mut problems);
     let sorted = Rules::new(rules);
@@ -413,6 +416,9 @@ impl Compiler<'_> {
             authorization,
             fields,
             timeout: rules.most_specific(service, name, |rule| rule.timeout).or(timeout),
+            idle_timeout: rules
+                .most_specific(service, name, |rule| rule.idle_timeout)
+                .filter(|longest| *longest != Rule::NO_TIMEOUT),
             max_body: rules.most_specific(service, name, |rule| rule.max_body),
             max_reply: rules.most_specific(service, name, |rule| rule.max_reply),
             limits,
@@ -468,6 +474,28 @@ fn report_own_upstreams(own: &Own, rules: &[Rule], problems: &mut Problems) {
             format!("the rule `{}` has an upstream, but the gateway answers this itself", rule.selector);
         let mut problem = Problem::warning(what)
             .help("listeners with `health: off` or `reflection: off` pass the service to its upstream");
+        problem.excerpts.extend(rule.excerpt.clone());
+        problems.push(problem);
+    }
+}
+
+/// Rules that say how long streams may be silent, of methods that are all unary.
+fn report_unstreamed(methods: &[&schema::Method], rules: &[Rule], problems: &mut Problems) {
+    let sorted = Rules::new(rules);
+    for rule in rules.iter().filter(|rule| rule.idle_timeout.is_some()) {
+        let decided = |method: &&&schema::Method| {
+            let of = |rule: &Rule| rule.idle_timeout;
+            let found = sorted.deciding(method.service(), method.name(), of);
+            found.is_some_and(|(by, _)| std::ptr::eq(by, rule))
+        };
+        let mut decided = methods.iter().filter(decided).peekable();
+        if decided.peek().is_none() || decided.any(|one| one.client_streaming || one.server_streaming) {
+            continue;
+        }
+        let what =
+            format!("`idle_timeout` of the rule `{}` does nothing: its methods are unary", rule.selector);
+        let mut problem =
+            Problem::error(what).help("write `timeout`, which holds unary calls, or leave it out");
         problem.excerpts.extend(rule.excerpt.clone());
         problems.push(problem);
     }
