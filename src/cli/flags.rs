@@ -13,7 +13,7 @@ use crate::admin::AdminSettings;
 use crate::config::values::{self, Wrong};
 use crate::config::{self, Endpoints, Settings};
 use crate::policy::identity::IdentitySettings;
-use crate::policy::{LimitSettings, Rule};
+use crate::policy::{LimitSettings, Rule, UpstreamRule};
 use crate::problem::{Excerpt, Problem, Problems};
 use crate::route::Selector;
 use crate::schema::{ReflectSettings, SameTemplate, SchemaSettings};
@@ -337,7 +337,10 @@ struct Backend {
 
 impl Backend {
     fn rule(&self) -> Rule {
-        Rule { upstream: Some(self.name.clone()), ..rule(self.selector.clone(), self.excerpt.clone()) }
+        Rule {
+            upstream: Some(UpstreamRule::One(self.name.clone())),
+            ..rule(self.selector.clone(), self.excerpt.clone())
+        }
     }
 }
 

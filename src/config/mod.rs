@@ -24,6 +24,7 @@ mod rules;
 mod schema;
 mod security_headers;
 mod shared_store;
+mod split;
 mod tls;
 mod tree;
 mod upstreams;

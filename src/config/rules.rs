@@ -10,6 +10,7 @@ use super::limits;
 use super::listeners::size;
 use super::reader::Map;
 use super::retries;
+use super::split;
 use super::upstreams::Named;
 use super::values::{self, Wrong};
 use crate::policy::Rule;
@@ -29,7 +30,7 @@ pub(super) fn read(
     let mut all_known = true;
     for (selector, value) in entries {
         let rule = value.map(|map| {
-            let upstream = map.get("upstream").map(|name| name.parse(|text| known(text, upstreams)));
+            let upstream = map.get("upstream").map(|value| split::read(&value, upstreams));
             all_known &= upstream != Some(None);
             // The keys of a bad selector are read for what is wrong with them.
             let mut rule = Rule::new(selector.clone().unwrap_or(Selector::All));
@@ -40,6 +41,7 @@ pub(super) fn read(
             rule.auth = map.value("auth", |text| identity::auth(text, has_sources));
             authorization::read(map, &mut rule, has_sources);
             rule.timeout = map.value("timeout", timeout);
+            rule.idle_timeout = map.value("idle_timeout", timeout);
             rule.max_body = map.value("max_body", size);
             rule.max_reply = map.value("max_reply", size);
             rule.limits = map.get("limits").map(|value| known_limits.of_rule(&value));
@@ -49,7 +51,7 @@ pub(super) fn read(
             rule
         });
         if value.is_empty_map() {
-            let help = "give it an `upstream`, `addresses`, `cors`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, `retries`, a `timeout`, a `max_body` or a `max_reply`";
+            let help = "give it an `upstream`, `addresses`, `cors`, `auth`, `scopes`, `claims`, `deny`, `fields`, `limits`, `concurrency`, `retries`, a `timeout`, an `idle_timeout`, a `max_body` or a `max_reply`";
             value.wrong("the rule sets nothing", help);
         }
         rules.extend(rule.filter(|_| selector.is_some()));
@@ -83,7 +85,7 @@ pub(super) fn known(text: &str, upstreams: &[Named<'_>]) -> Result<String, Wrong
 }
 
 fn is_used(upstream: &Named<'_>, rules: &[Rule]) -> bool {
-    rules.iter().any(|rule| rule.upstream.as_ref() == Some(&upstream.name))
+    rules.iter().flat_map(|rule| &rule.upstream).any(|rule| rule.names().any(|name| name == upstream.name))
 }
 
 /// One of several upstreams serves nothing that no rule gives it.

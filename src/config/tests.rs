@@ -234,8 +234,13 @@ fn every_key_of_a_full_file_is_in_the_settings() {
     assert_eq!(roots.certificates(), [made.cert.der().clone(), made.cert.der().clone()]);
     assert_eq!(server_name.as_ref().map(|name| name.to_str()).as_deref(), Some("orders.example"));
 
-    let rules: Vec<_> =
-        settings.rules.iter().map(|rule| (rule.selector.to_string(), rule.upstream.as_deref())).collect();
+    let rules: Vec<_> = settings
+        .rules
+        .iter()
+        .map(|rule| {
+            (rule.selector.to_string(), rule.upstream.as_ref().and_then(|upstream| upstream.names().next()))
+        })
+        .collect();
     let want = [
         ("*", "books"),
         ("shop.v1.Orders/*", "orders"),
@@ -510,6 +515,53 @@ const WRONG: &[(&str, &[&str])] = &[
         &["`rules.*.upstream`: there is no upstream `boks`", "did you mean `books`?"],
     ),
     ("rules: { '*': { upstream: zzz } }", &["name it under `upstreams`"]),
+    (
+        "rules: { '*': { upstream: { split: [{ to: boks, weight: 1 }, { to: books, weight: 1 }] } } }",
+        &["`rules.*.upstream.split.to`: there is no upstream `boks`", "did you mean `books`?", "t.yaml:1:"],
+    ),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 0 }, { to: books, weight: 1 }] } } }",
+        &["no call goes there by chance"],
+    ),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 1 }, { to: books, weight: 2 }] } } }",
+        &["`books` is in the list already", "the sum of both weights"],
+    ),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 5 }] } } }",
+        &["nothing is split", "`upstream: orders`"],
+    ),
+    ("rules: { '*': { upstream: { split: [{ to: books }] } } }", &["the key `weight` is missing"]),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 1000001 }] } } }",
+        &["write a number from 1 to 1000000"],
+    ),
+    ("rules: { '*': { upstream: { split: [] } } }", &["the list is empty"]),
+    (
+        "rules: { '*': { upstream: { when: [{ header: x-a, equals: b, to: books }] } } }",
+        &["the key `split` is missing"],
+    ),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 5 }], when: [{ header: 'x a', equals: b, to: books }] } } }",
+        &["`x a` is no name of a header"],
+    ),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 5 }], when: [{ header: x-a, equals: b, to: zzz }] } } }",
+        &["there is no upstream `zzz`"],
+    ),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 5 }], when: [{ header: x-a, equals: b, to: books }, { header: X-A, equals: b, to: books }] } } }",
+        &["an earlier one has this header and value"],
+    ),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 5 }], when: [{ header: x-a, equals: b, to: books }], sticky: address } } }",
+        &["all calls go to the only one in `split`"],
+    ),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 5 }], sticky: user } } }",
+        &["write `principal`, `address` or `header:…`"],
+    ),
+    ("rules: { '*': { upstream: { splits: [] } } }", &["did you mean `split`?"]),
     ("rules: { '*': {} }", &["the rule sets nothing"]),
     ("rules: { a.B: { timeout: 1s } }", &["`rules`: `a.B` is no selector of RPCs", "t.yaml:1:10"]),
     ("rules: { '*': { max_body: 3GiB } }", &["write a size from 1B to 2GiB"]),

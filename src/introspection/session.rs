@@ -150,6 +150,7 @@ impl Stream {
             deadline: Instant::now().checked_add(settings.timeout),
             retry: None,
             attempts: None,
+            activity: None,
         };
         let (sender, replies) = cluster.stream(0, call).await?;
         Ok(Self { sender, replies, has_head: false })

@@ -18,8 +18,8 @@ impl<B> Admitted<B> {
     /// The call and its body apart, so that the body can be read while the rest waits.
     #[must_use]
     pub fn split(self) -> (Admitted<()>, B) {
-        let Call { resolved, head, body, principal, forward, late, max_body, limit } = self.0;
-        (Admitted(Call { resolved, head, body: (), principal, forward, late, max_body, limit }), body)
+        let Call { resolved, head, body, principal, forward, chosen, late, max_body, limit } = self.0;
+        (Admitted(Call { resolved, head, body: (), principal, forward, chosen, late, max_body, limit }), body)
     }
 
     #[must_use]

@@ -15,12 +15,12 @@ use super::fields::FieldRules;
 use super::identity::{Auth, Forward, Principal};
 use super::limits::{Late, Limits};
 use super::retries::Retries;
+use super::split::Target;
 use crate::codec::Plan;
 use crate::route::Captures;
 use crate::schema::Idempotency;
-use crate::telemetry::CallStats;
+use crate::telemetry::{CallStats, Chosen};
 use crate::transcode::Binding;
-use crate::upstream::Cluster;
 
 /// One RPC, with all that was compiled for it. A call keeps it to its end, whatever is loaded meanwhile.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct Method {
     pub server_streaming: bool,
     /// What the schema says of calling it more than once.
     pub idempotency: Idempotency,
-    pub upstream: Arc<Cluster>,
+    pub upstream: Target,
     /// Who may call by address, by the most specific rule that says so; whomever the listener lets in without.
     pub addresses: Option<Arc<AddressLists>>,
     /// Which pages may call, by the most specific rule that says so, which may say none; otherwise the listener's.
@@ -51,6 +51,8 @@ pub struct Method {
     /// The longest that a unary call may take, by the most specific rule that says so; that of a method which the schema
     /// does not have, too.
     pub timeout: Option<Duration>,
+    /// How long a stream may be without a message, by the most specific rule that says so.
+    pub idle_timeout: Option<Duration>,
     /// The largest request body, by the most specific rule that says so; otherwise the listener's.
     pub max_body: Option<usize>,
     /// The largest message from the backend, by the most specific rule that says so; otherwise the listener's.
@@ -223,6 +225,8 @@ pub struct Call<B> {
     pub principal: Principal,
     /// What the backend is told of that; none where it is told nothing.
     pub forward: Option<Arc<Forward>>,
+    /// Which of several upstreams gets it, once [`Concurrency`](super::Concurrency) has chosen; none where there is one.
+    pub chosen: Option<Arc<Chosen>>,
     /// Limits that are asked once the message is there.
     pub late: Option<Box<Late>>,
     /// The largest body that will be read, in bytes.

@@ -1,6 +1,9 @@
 //! How many calls of one caller, and of one upstream, may be under way at once. A call holds its places until its answer is
 //! sent or its stream has ended; one whose client leaves while it waits leaves the queue.
 //!
+//! Here a call is given to one of several upstreams, where a rule splits the calls of its method: from here on all that is
+//! asked is the chosen one's.
+//!
 //! The places of the caller come first, so that nobody holds one of the upstream and waits for his own.
 
 use std::collections::HashMap;
@@ -15,6 +18,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::call::Call;
 use super::limits::{KeyPart, caller, material};
+use super::split::choose;
 use crate::fault::Fault;
 use crate::telemetry::{GateStats, Metrics};
 use crate::upstream::{Entry, Gate, GateSettings, Place, Queued};
@@ -114,7 +118,7 @@ enum Way {
     Full(Fault),
 }
 
-fn begin<B>(call: &Call<B>) -> Way {
+fn begin<B>(call: &Call<B>, upstream: Option<&Arc<Gate>>) -> Way {
     let method = &call.resolved.method;
     let mut places = Places::default();
     if let Some(gates) = &method.concurrency {
@@ -128,7 +132,7 @@ fn begin<B>(call: &Call<B>) -> Way {
         }
         places._handle = Some(handle);
     }
-    go_on(method.upstream.gate(), places)
+    go_on(upstream, places)
 }
 
 fn go_on(upstream: Option<&Arc<Gate>>, mut places: Places) -> Way {
@@ -158,18 +162,18 @@ where
     }
 
     fn call(&mut self, call: Call<B>) -> Self::Future {
-        let method = &call.resolved.method;
-        if method.concurrency.is_none() && method.upstream.gate().is_none() {
+        let upstream = choose(&call).gate();
+        if call.resolved.method.concurrency.is_none() && upstream.is_none() {
             return ConcurrencyFuture::Inner { inner: self.0.call(call), places: None };
         }
-        let way = match begin(&call) {
+        let way = match begin(&call, upstream) {
             Way::Full(fault) => return ConcurrencyFuture::Refused { fault: Some(fault) },
             Way::Through(places) => {
                 return ConcurrencyFuture::Inner { inner: self.0.call(call), places: Some(places) };
             }
             way @ (Way::Own(..) | Way::Upstream(..)) => way,
         };
-        let (inner, upstream) = (self.0.clone(), method.upstream.gate().cloned());
+        let (inner, upstream) = (self.0.clone(), upstream.cloned());
         // Boxed, since it is rare and would make every call's future larger.
         ConcurrencyFuture::Waiting {
             whole: Box::pin(async move {

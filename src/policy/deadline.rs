@@ -17,6 +17,7 @@ use super::call::Call;
 use super::identity::credential_expired;
 use super::recheck::Recheck;
 use crate::fault::{Code, Fault, Kind};
+use crate::upstream::Activity;
 
 type Reader = fn(&str) -> Option<Duration>;
 
@@ -36,6 +37,8 @@ pub struct TimeLimit {
     pub expiry: Option<Instant>,
     /// By what a stream is judged again while it is open.
     pub recheck: Option<Arc<Recheck>>,
+    /// When a message went last, for a stream that ends when none goes for too long.
+    pub activity: Option<Arc<Activity>>,
 }
 
 /// Ready when a call has to be over.
@@ -53,6 +56,23 @@ impl TimeLimit {
 
     /// Waits for what ends the call, where something may.
     pub(crate) fn over(&self) -> Option<Over> {
+        let Some(activity) = self.activity.clone() else { return self.over_by_time_or_rights() };
+        let other = self.over_by_time_or_rights();
+        Some(Box::pin(async move {
+            let other = async {
+                match other {
+                    Some(other) => other.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = activity.silence() => {}
+                () = other => {}
+            }
+        }))
+    }
+
+    fn over_by_time_or_rights(&self) -> Option<Over> {
         let recheck = self.recheck.clone().map(Recheck::refused);
         match (self.at(), recheck) {
             (None, None) => None,
@@ -71,6 +91,10 @@ impl TimeLimit {
     pub(crate) fn passed(&self) -> Fault {
         if let Some(Err(fault)) = self.recheck.as_ref().map(|recheck| recheck.judge()) {
             return fault;
+        }
+        let is_past = self.at().is_some_and(|at| at <= Instant::now());
+        if !is_past && self.activity.as_ref().is_some_and(|activity| activity.is_over()) {
+            return Fault::new(Kind::Deadline, "IDLE_TIMEOUT", "no message has gone either way for too long");
         }
         match self.expiry {
             Some(expiry) if self.at() == Some(expiry) => credential_expired(),
@@ -122,11 +146,15 @@ where
             (asked, configured) => asked.or(configured),
         };
         call.limit.deadline = least.and_then(|least| Instant::now().checked_add(least));
+        if !method.is_unary() {
+            let longest = method.idle_timeout;
+            call.limit.activity = longest.map(|longest| Arc::new(Activity::new(longest)));
+        }
         let limit = call.limit.clone();
         // Boxed for streams alone: unary calls are many, and have no more than a time.
-        let (sleep, over) = match limit.recheck {
-            None => (limit.at().map(sleep_until), None),
-            Some(_) => (None, limit.over()),
+        let (sleep, over) = match (&limit.recheck, &limit.activity) {
+            (None, None) => (limit.at().map(sleep_until), None),
+            (Some(_), _) | (_, Some(_)) => (None, limit.over()),
         };
         DeadlineFuture::Inner { inner: self.0.call(call), sleep, over, limit }
     }

@@ -23,6 +23,7 @@ mod retries;
 mod security_headers;
 mod settings;
 mod size;
+mod split;
 #[cfg(test)]
 mod tests;
 mod vet;
@@ -49,6 +50,7 @@ pub use retries::{Retries, RetryRule};
 pub use security_headers::{SecurityHeaders, Wins};
 pub use settings::{Defaults, Rule};
 pub use size::{BodySize, BodySizeFuture};
+pub use split::{Split, SplitRule, Stick, Target, UpstreamRule, When};
 pub use vet::Cleared;
 
 pub use crate::upstream::put_timeout;

@@ -13,6 +13,7 @@ use super::fields::FieldRule;
 use super::identity::Auth;
 use super::limits::RuleLimit;
 use super::retries::RetryRule;
+use super::split::UpstreamRule;
 use crate::problem::Excerpt;
 use crate::route::Selector;
 
@@ -22,8 +23,8 @@ pub struct Rule {
     pub selector: Selector,
     /// Where the selector stands in the configuration, for what is found out later about it.
     pub excerpt: Option<Excerpt>,
-    /// The name of the upstream that serves the methods; one that exists.
-    pub upstream: Option<String>,
+    /// Which upstreams serve the methods.
+    pub upstream: Option<UpstreamRule>,
     /// Who may call by address; `Some(None)` for everybody that the listener lets in.
     pub addresses: Option<Option<Arc<AddressLists>>>,
     /// Which pages may call from a browser; `Some(None)` for none but those of the gateway's own origin.
@@ -40,6 +41,8 @@ pub struct Rule {
     pub fields: Option<Vec<FieldRule>>,
     /// The longest that a unary call may take; [`Rule::NO_TIMEOUT`] for as long as it likes.
     pub timeout: Option<Duration>,
+    /// How long a stream may be without a message; [`Rule::NO_TIMEOUT`] for as long as it likes.
+    pub idle_timeout: Option<Duration>,
     /// The largest request body, in bytes.
     pub max_body: Option<usize>,
     /// How often the methods may be called; none for as often as anyone likes.
@@ -73,6 +76,7 @@ impl Rule {
             deny: None,
             fields: None,
             timeout: None,
+            idle_timeout: None,
             max_body: None,
             limits: None,
             cost: None,

@@ -60,6 +60,7 @@ fn call(method: &Arc<Method>, address: &str, headers: &[(&'static str, &str)]) -
         body: "0123456789".to_owned(),
         principal: Principal::Anonymous,
         forward: None,
+        chosen: None,
         late: None,
         max_body: 0,
         limit: TimeLimit::default(),

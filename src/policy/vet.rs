@@ -15,16 +15,20 @@ use super::admit::Admitted;
 use super::call::{Call, Method};
 use super::identity::{Forward, Principal};
 use crate::fault::{Fault, Kind};
-use crate::telemetry::Attempts;
-use crate::upstream::{Again, FRAME_HEAD, Incoming, Outgoing, Replies, Reply, Sender, UnaryReply};
+use crate::telemetry::{Attempts, Chosen};
+use crate::upstream::{
+    Activity, Again, Cluster, FRAME_HEAD, Incoming, Outgoing, Replies, Reply, Sender, UnaryReply,
+};
 
 /// A call that may be made. `M` is its only message, or nothing where messages come later.
 pub struct Cleared<M = ()> {
     method: Arc<Method>,
+    chosen: Option<Arc<Chosen>>,
     deadline: Option<Instant>,
     principal: Principal,
     forward: Option<Arc<Forward>>,
     attempts: Option<Arc<AtomicU32>>,
+    activity: Option<Arc<Activity>>,
     message: M,
 }
 
@@ -42,13 +46,27 @@ impl<M> Cleared<M> {
             deadline: self.deadline,
             retry,
             attempts: self.attempts.clone(),
+            activity: self.activity.clone(),
         }
     }
 
+    fn upstream(&self) -> &Arc<Cluster> {
+        self.method.upstream.of(self.chosen.as_deref())
+    }
+
     fn of<B>(call: Call<B>, message: M) -> Self {
-        let Call { resolved, head, principal, forward, limit, .. } = call;
+        let Call { resolved, head, principal, forward, chosen, limit, .. } = call;
         let attempts = head.extensions.get::<Attempts>().map(|attempts| Arc::clone(&attempts.0));
-        Self { method: resolved.method, deadline: limit.deadline, principal, forward, attempts, message }
+        Self {
+            method: resolved.method,
+            chosen,
+            deadline: limit.deadline,
+            principal,
+            forward,
+            attempts,
+            activity: limit.activity,
+            message,
+        }
     }
 }
 
@@ -83,7 +101,8 @@ impl Cleared<Bytes> {
     ) -> Result<Reply, Fault> {
         let max_reply = self.method.max_reply.unwrap_or(max_reply);
         let call = self.outgoing(headers, max_reply);
-        self.method.upstream.unary(worker, call, self.message, whole).await
+        let Self { method, chosen, message, .. } = self;
+        method.upstream.of(chosen.as_deref()).unary(worker, call, message, whole).await
     }
 
     /// [`Cleared::unary`], whose reply is waited for as a whole.
@@ -114,7 +133,8 @@ impl Cleared<Bytes> {
         max_reply: usize,
     ) -> Result<Replies, Fault> {
         let call = self.outgoing(headers, max_reply);
-        self.method.upstream.replies(worker, call, self.message).await
+        let Self { method, chosen, message, .. } = self;
+        method.upstream.of(chosen.as_deref()).replies(worker, call, message).await
     }
 }
 
@@ -144,7 +164,7 @@ impl Cleared {
     ) -> Result<(Sender, Replies), Fault> {
         let max_reply = self.method.max_reply.unwrap_or(max_reply);
         let call = self.outgoing(headers, max_reply);
-        self.method.upstream.stream(worker, call).await
+        self.upstream().stream(worker, call).await
     }
 
     /// Begins a call whose messages pass as they come.
@@ -160,6 +180,6 @@ impl Cleared {
         let method = &self.method;
         // Nobody knows how many messages there are of a method that the schema does not have.
         let one_request = method.is_known && !method.client_streaming;
-        method.upstream.pass(worker, call, method.is_unary(), one_request).await
+        self.upstream().pass(worker, call, method.is_unary(), one_request).await
     }
 }

@@ -130,7 +130,10 @@ impl Body for ReplyBody {
             Self::Live { over: true, .. } | Self::Session(_) => Poll::Ready(None),
             Self::Live { body, over } => {
                 let piece = ready!(body.poll_piece(cx));
-                *over = !matches!(piece, Some(Ok(_)));
+                // Trailers are the last thing, and nobody asks for more behind them.
+                *over = piece
+                    .as_ref()
+                    .is_none_or(|piece| piece.as_ref().is_ok_and(Frame::is_trailers) || piece.is_err());
                 Poll::Ready(piece)
             }
         }

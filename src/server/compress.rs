@@ -14,6 +14,7 @@ use super::resolve::Routed;
 use crate::policy::identity::FromCaller;
 use crate::policy::{Method, Principal, Protocol};
 use crate::protocol::compression::{Packing, Wanted, packed, wanted};
+use crate::telemetry::ServedBy;
 
 /// Packs what comes from below, faults too.
 #[derive(Clone)]
@@ -104,6 +105,10 @@ impl<F: FromCaller> FromCaller for CompressFuture<F> {
 impl<F: Routed> Routed for CompressFuture<F> {
     fn method(&self) -> Option<&Arc<Method>> {
         self.inner.method()
+    }
+
+    fn served_by(&self) -> Option<ServedBy> {
+        self.inner.served_by()
     }
 
     fn protocol(&self) -> Option<Protocol> {

@@ -13,6 +13,7 @@ use super::render::Rendered;
 use super::resolve::Routed;
 use crate::policy::identity::FromCaller;
 use crate::policy::{Cors, Method, Page, Principal, Protocol};
+use crate::telemetry::ServedBy;
 
 /// Whose choices hold for the answer to a preflight: an extension of it, since no RPC is called.
 #[derive(Clone)]
@@ -109,6 +110,10 @@ impl<F: FromCaller> FromCaller for CrossOriginFuture<F> {
 impl<F: Routed> Routed for CrossOriginFuture<F> {
     fn method(&self) -> Option<&Arc<Method>> {
         self.inner.method()
+    }
+
+    fn served_by(&self) -> Option<ServedBy> {
+        self.inner.served_by()
     }
 
     fn protocol(&self) -> Option<Protocol> {

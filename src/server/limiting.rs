@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::snapshot::{Rules, Subject};
 use crate::codec::{FieldPath, Plan};
 use crate::config::Settings;
-use crate::policy::{Auth, Gates, KeyPart, Limit, Limiters, Limits, Rule, RuleLimit, Tier, TierBy};
+use crate::policy::{
+    Auth, Gates, KeyPart, Limit, Limiters, Limits, Rule, RuleLimit, Stick, Tier, TierBy, UpstreamRule,
+};
 use crate::problem::{Problem, Problems};
 use crate::schema;
 use crate::telemetry::Metrics;
@@ -149,6 +151,12 @@ impl Limiting {
                 let asks = effective.iter().filter(|one| one.limits.is_some_and(|(by, _)| is(by)));
                 self.report_unasked(asks, rule, "limits", problems);
             }
+            if let Some(UpstreamRule::Split(split)) = &rule.upstream
+                && split.sticky == Some(Stick(KeyPart::Principal))
+            {
+                let asks = effective.iter().filter(|one| one.upstream.is_some_and(is));
+                self.report_unasked(asks, rule, "upstream.sticky", problems);
+            }
             if let Some(Some(concurrency)) = &rule.concurrency
                 && needs_caller(&concurrency.key)
             {
@@ -200,6 +208,7 @@ struct Effective<'r> {
     limits: Option<(&'r Rule, &'r [RuleLimit])>,
     cost: Option<(&'r Rule, NonZeroU32)>,
     concurrency: Option<&'r Rule>,
+    upstream: Option<&'r Rule>,
     auth: Option<Auth>,
 }
 
@@ -210,6 +219,7 @@ impl<'r> Effective<'r> {
             limits: rules.most_specific(service, name, |rule| Some((rule, rule.limits.as_deref()?))),
             cost: rules.most_specific(service, name, |rule| Some((rule, rule.cost?))),
             concurrency: rules.most_specific(service, name, |rule| rule.concurrency.as_ref().map(|_| rule)),
+            upstream: rules.most_specific(service, name, |rule| rule.upstream.as_ref().map(|_| rule)),
             auth: rules.most_specific(service, name, |rule| rule.auth),
         }
     }

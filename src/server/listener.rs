@@ -484,6 +484,10 @@ mod tests {
             None
         }
 
+        fn served_by(&self) -> Option<crate::telemetry::ServedBy> {
+            None
+        }
+
         fn protocol(&self) -> Option<policy::Protocol> {
             None
         }

@@ -127,8 +127,8 @@ impl<S> ObserveService<S> {
         }
         // A session outlives what serves its connection.
         let client = client.filter(|_| protocol == Some(Protocol::WebSocket)).cloned();
-        if let Some(method) = inner.method() {
-            observation.is_of(Arc::clone(&method.stats), Arc::clone(method.upstream.name()));
+        if let (Some(method), Some(upstream)) = (inner.method(), inner.served_by()) {
+            observation.is_of(Arc::clone(&method.stats), upstream);
         }
         let kept = Kept { _busy: busy, _counted: counted, _held: None };
         ObserveFuture { inner, observed: Some((observation, kept)), client, most }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::snapshot::Compiler;
 use crate::introspection::{Exposes, Own};
-use crate::policy::Method;
+use crate::policy::{Method, Target};
 use crate::problem::Problems;
 
 /// What the paths of all of them begin with, to tell soon that another one is none of them.
@@ -25,8 +25,8 @@ impl OwnMethods {
     pub(super) fn compile(own: &Own, compiler: &Compiler<'_>, problems: &mut Problems) -> Self {
         let methods = own.methods().iter().filter_map(|method| {
             let mut compile = |health| {
-                let server = own.server(Exposes { reflection: true, health });
-                compiler.method(method, own.plans(), server, problems)
+                let server = Target::One(Arc::clone(own.server(Exposes { reflection: true, health })));
+                compiler.method(method, own.plans(), &server, problems)
             };
             Some(OwnMethod {
                 service: method.service().to_owned(),

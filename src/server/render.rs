@@ -18,6 +18,7 @@ use crate::policy::{Method, Principal, Protocol};
 use crate::protocol::rest::ErrorRenderer;
 use crate::protocol::rest::{Client, accepts_trailers};
 use crate::protocol::{Reply, detect, render};
+use crate::telemetry::ServedBy;
 use crate::telemetry::{Metrics, REQUEST_ID};
 
 /// An answer, and what is told of it.
@@ -143,6 +144,10 @@ impl<F: FromCaller> FromCaller for RenderFuture<F> {
 impl<F: Routed> Routed for RenderFuture<F> {
     fn method(&self) -> Option<&Arc<Method>> {
         self.inner.method()
+    }
+
+    fn served_by(&self) -> Option<ServedBy> {
+        self.inner.served_by()
     }
 
     fn protocol(&self) -> Option<Protocol> {

@@ -25,6 +25,7 @@ use crate::policy::{
 use crate::protocol::{Reply, ReplyBody, unsaid_connect};
 use crate::route::{Captures, Lookup, Selector};
 use crate::schema::Idempotency;
+use crate::telemetry::{Chosen, ServedBy};
 use crate::transcode::Binding;
 
 /// A future that knows from its beginning which RPC it is about, so that the layers around it can tell whatever becomes
@@ -32,6 +33,9 @@ use crate::transcode::Binding;
 pub(super) trait Routed: FromCaller {
     /// None where no RPC was found.
     fn method(&self) -> Option<&Arc<Method>>;
+
+    /// The upstream that it is for; none where no RPC was found.
+    fn served_by(&self) -> Option<ServedBy>;
 
     /// None where nothing is known that the request's head did not say.
     fn protocol(&self) -> Option<Protocol>;
@@ -118,17 +122,19 @@ where
         match found {
             Ok(resolved) => {
                 let method = Arc::clone(&resolved.method);
+                let chosen = method.upstream.undecided();
                 let call = Call {
                     resolved,
                     head: Box::new(head),
                     body,
                     principal: Principal::Anonymous,
                     forward: None,
+                    chosen: chosen.clone(),
                     late: None,
                     max_body: 0,
                     limit: TimeLimit::default(),
                 };
-                ResolveFuture::Called { inner: self.inner.call(call), method, protocol }
+                ResolveFuture::Called { inner: self.inner.call(call), method, chosen, protocol }
             }
             Err(answer) => match authenticate.judge_unrouted(&head) {
                 Judged::Now(Ok(_)) => ResolveFuture::Answered { result: Some(answer.into()), protocol },
@@ -375,7 +381,7 @@ pin_project! {
     pub(super) enum ResolveFuture<F> {
         Answered { result: Option<Result<Reply, Fault>>, protocol: Protocol },
         Judged { waiting: Option<Waiting>, protocol: Protocol },
-        Called { #[pin] inner: F, method: Arc<Method>, protocol: Protocol },
+        Called { #[pin] inner: F, method: Arc<Method>, chosen: Option<Arc<Chosen>>, protocol: Protocol },
     }
 }
 
@@ -422,6 +428,13 @@ impl<F: FromCaller> Routed for ResolveFuture<F> {
         }
     }
 
+    fn served_by(&self) -> Option<ServedBy> {
+        match self {
+            Self::Answered { .. } | Self::Judged { .. } => None,
+            Self::Called { method, chosen, .. } => Some(method.upstream.served_by(chosen.as_ref())),
+        }
+    }
+
     fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::Answered { protocol, .. }
@@ -444,6 +457,13 @@ impl<F: Routed, R> Routed for Either<F, Ready<R>> {
     fn method(&self) -> Option<&Arc<Method>> {
         match self {
             Self::Left(inner) => inner.method(),
+            Self::Right(_) => None,
+        }
+    }
+
+    fn served_by(&self) -> Option<ServedBy> {
+        match self {
+            Self::Left(inner) => inner.served_by(),
             Self::Right(_) => None,
         }
     }

@@ -13,6 +13,7 @@ use super::render::Rendered;
 use super::resolve::Routed;
 use crate::policy::identity::FromCaller;
 use crate::policy::{Method, Principal, Protocol, SecurityHeaders};
+use crate::telemetry::ServedBy;
 
 #[derive(Clone)]
 pub(super) struct Secure {
@@ -94,6 +95,10 @@ impl<F: FromCaller> FromCaller for SecureFuture<F> {
 impl<F: Routed> Routed for SecureFuture<F> {
     fn method(&self) -> Option<&Arc<Method>> {
         self.inner.method()
+    }
+
+    fn served_by(&self) -> Option<ServedBy> {
+        self.inner.served_by()
     }
 
     fn protocol(&self) -> Option<Protocol> {

@@ -18,13 +18,13 @@ use super::unknown::UnknownMethods;
 use crate::codec::{Plan, PlanSet};
 use crate::config::Settings;
 use crate::introspection::{Exposed, Exposes, Own};
-use crate::policy::{Method, Rule};
+use crate::policy::{Method, Rule, Target};
 use crate::problem::{Problem, Problems};
 use crate::route::{HttpMethod, Router, RouterBuilder, Segment, Selector};
 use crate::schema::{self, Idempotency, Index, Schema};
 use crate::telemetry::Metrics;
 use crate::transcode::Binding;
-use crate::upstream::{Cluster, Clusters};
+use crate::upstream::Clusters;
 
 /// How long a unary call may take where no rule says so.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -159,6 +159,9 @@ pub(super) fn build(
     let told: Vec<&schema::Method> = schema.methods.iter().chain(own.methods()).collect();
     limiting.report_inert(&told, rules, &mut problems);
     retrying::report_inert(schema, rules, &mut problems);
+    if schema.unknown.is_none() {
+        report_unstreamed(&told, rules, &mut problems);
+    }
     let plans = PlanSet::compile_with(&schema.pool, &schema.features);
     authorization::report(schema, &plans, own, rules, &mut problems);
     let sorted = Rules::new(rules);
@@ -201,7 +204,7 @@ pub(super) fn build(
     }
     let index = if own.shown().reflection { Index::of_schema(schema) } else { Index::default() };
     let served = schema.methods.iter().zip(&methods);
-    let served = served.filter_map(|(told, method)| Some((told.service(), &method.as_ref()?.upstream)));
+    let served = served.filter_map(|(told, method)| Some((told.service(), method.as_ref()?.upstream.all())));
     problems.into_result(Snapshot {
         exposed: Arc::new(Exposed::new(index, served)),
         own: own_methods,
@@ -256,11 +259,11 @@ fn compile_methods(
         .iter()
         .map(|method| {
             let (service, name) = (method.service(), method.name());
-            let rule = rules.most_specific(service, name, |rule| rule.upstream.as_deref());
+            let rule = rules.most_specific(service, name, |rule| rule.upstream.as_ref());
             let upstream = match (rule, &*method.upstreams) {
-                (Some(upstream), _) => clusters.get(upstream),
-                (None, []) => clusters.only(),
-                (None, [only]) => clusters.get(only),
+                (Some(upstream), _) => Target::compile(upstream, clusters),
+                (None, []) => clusters.only().cloned().map(Target::One),
+                (None, [only]) => clusters.get(only).cloned().map(Target::One),
                 (None, several) => {
                     contested.insert(service, several);
                     return None;
@@ -270,7 +273,7 @@ fn compile_methods(
                 *homeless.entry(service).or_default() += 1;
                 return None;
             };
-            let compiled = compiler.method(method, plans, upstream, problems);
+            let compiled = compiler.method(method, plans, &upstream, problems);
             // What rules are about and isn't there is reported already.
             if compiled.is_none() && problems.errors() == 0 {
                 problems.push(Problem::error(format!(
@@ -344,7 +347,7 @@ impl Compiler<'_> {
         &self,
         method: &schema::Method,
         plans: &Arc<PlanSet>,
-        upstream: &Arc<Cluster>,
+        upstream: &Target,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
         let shape = Shape {
@@ -364,7 +367,7 @@ impl Compiler<'_> {
         &self,
         subject: Subject<'_>,
         plans: &Arc<PlanSet>,
-        upstream: &Arc<Cluster>,
+        upstream: &Target,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
         // Nobody can look into its messages, so it is refused where a rule has to, whatever wider ones say.
@@ -390,7 +393,7 @@ impl Compiler<'_> {
         &self,
         subject: Subject<'_>,
         shape: Shape,
-        upstream: &Arc<Cluster>,
+        upstream: &Target,
         problems: &mut Problems,
     ) -> Option<Arc<Method>> {
         let rules = self.rules;
@@ -406,13 +409,16 @@ impl Compiler<'_> {
             client_streaming,
             server_streaming,
             idempotency,
-            upstream: Arc::clone(upstream),
+            upstream: upstream.clone(),
             addresses: rules.most_specific(service, name, |rule| rule.addresses.clone()).flatten(),
             cors: rules.most_specific(service, name, |rule| rule.cors.clone()),
             auth,
             authorization,
             fields,
             timeout: rules.most_specific(service, name, |rule| rule.timeout).or(timeout),
+            idle_timeout: rules
+                .most_specific(service, name, |rule| rule.idle_timeout)
+                .filter(|longest| *longest != Rule::NO_TIMEOUT),
             max_body: rules.most_specific(service, name, |rule| rule.max_body),
             max_reply: rules.most_specific(service, name, |rule| rule.max_reply),
             limits,
@@ -468,6 +474,28 @@ fn report_own_upstreams(own: &Own, rules: &[Rule], problems: &mut Problems) {
             format!("the rule `{}` has an upstream, but the gateway answers this itself", rule.selector);
         let mut problem = Problem::warning(what)
             .help("listeners with `health: off` or `reflection: off` pass the service to its upstream");
+        problem.excerpts.extend(rule.excerpt.clone());
+        problems.push(problem);
+    }
+}
+
+/// Rules that say how long streams may be silent, of methods that are all unary.
+fn report_unstreamed(methods: &[&schema::Method], rules: &[Rule], problems: &mut Problems) {
+    let sorted = Rules::new(rules);
+    for rule in rules.iter().filter(|rule| rule.idle_timeout.is_some()) {
+        let decided = |method: &&&schema::Method| {
+            let of = |rule: &Rule| rule.idle_timeout;
+            let found = sorted.deciding(method.service(), method.name(), of);
+            found.is_some_and(|(by, _)| std::ptr::eq(by, rule))
+        };
+        let mut decided = methods.iter().filter(decided).peekable();
+        if decided.peek().is_none() || decided.any(|one| one.client_streaming || one.server_streaming) {
+            continue;
+        }
+        let what =
+            format!("`idle_timeout` of the rule `{}` does nothing: its methods are unary", rule.selector);
+        let mut problem =
+            Problem::error(what).help("write `timeout`, which holds unary calls, or leave it out");
         problem.excerpts.extend(rule.excerpt.clone());
         problems.push(problem);
     }

@@ -17,7 +17,7 @@ use super::stack::{Policies, Shared};
 use crate::codec::PlanSet;
 use crate::config::Settings;
 use crate::introspection::{Exposes, Own};
-use crate::policy::{AddressLimits, Authenticator, InForce, Rechecks, SharedStore};
+use crate::policy::{AddressLimits, Authenticator, InForce, Rechecks, Rule, SharedStore};
 use crate::problem::{Problem, Problems};
 use crate::protocol::rest::ErrorRenderer;
 use crate::schema::{self, Schema};
@@ -84,7 +84,8 @@ impl State {
         schema: &Schema,
     ) -> Result<(Self, Problems), Problems> {
         let Process { workers, metrics, leaving, .. } = process;
-        let clusters = Arc::new(Clusters::new(&settings.upstreams, *workers, metrics)?);
+        let clusters =
+            Arc::new(grouped(Clusters::new(&settings.upstreams, *workers, metrics)?, &settings.rules));
         let own = Own::new(shown(&settings.listeners), &clusters, *workers, leaving.clone());
         let limiting = Limiting::new(&settings, metrics);
         let parts = Parts { settings, clusters, own: Arc::new(own), limiting };
@@ -108,7 +109,7 @@ impl State {
         reopens: bool,
     ) -> Result<(Self, Problems), Problems> {
         let metrics = &process.metrics;
-        let clusters = Arc::new(self.clusters.renew(&settings.upstreams, metrics)?);
+        let clusters = Arc::new(grouped(self.clusters.renew(&settings.upstreams, metrics)?, &settings.rules));
         let own = Arc::new(self.own.showing(shown(&settings.listeners)));
         let limiting = self.limiting.renew(&settings);
         let parts = Parts { settings, clusters, own, limiting };
@@ -224,4 +225,9 @@ impl Parts {
             snapshot: Arc::new(snapshot),
         }
     }
+}
+
+/// What shares the calls of a rule stands in for each other.
+fn grouped(clusters: Clusters, rules: &[Rule]) -> Clusters {
+    clusters.grouped(rules.iter().filter_map(|rule| Some(rule.upstream.as_ref()?.names())))
 }

@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::snapshot::{Compiler, Subject};
 use crate::codec::PlanSet;
-use crate::policy::{Method, Rule};
+use crate::policy::{Method, Rule, Target};
 use crate::problem::Problems;
 use crate::route::{Selector, is_identifier};
 use crate::schema::Schema;
@@ -60,10 +60,13 @@ impl UnknownMethods {
             }
             let shown = selector.to_string();
             let subject = Subject { service: &service, name, client_streaming: true, shown: &shown };
-            let upstream = compiler.rules.most_specific(&service, name, |rule| rule.upstream.as_deref());
-            let upstream = upstream.map_or_else(|| clusters.only(), |name| clusters.get(name));
+            let upstream = compiler.rules.most_specific(&service, name, |rule| rule.upstream.as_ref());
+            let upstream = match upstream {
+                Some(upstream) => Target::compile(upstream, clusters),
+                None => clusters.only().cloned().map(Target::One),
+            };
             // One that is refused has its place, too: a wider rule must not let in what a narrower one doesn't.
-            let method = upstream.and_then(|upstream| compiler.unknown(subject, plans, upstream, problems));
+            let method = upstream.and_then(|upstream| compiler.unknown(subject, plans, &upstream, problems));
             match selector {
                 Selector::All => unknown.all = method,
                 Selector::Package(package) => drop(unknown.packages.insert(package.as_str().into(), method)),

@@ -21,6 +21,7 @@ use super::resolve::Routed;
 use super::watch::Watch;
 use crate::policy::identity::FromCaller;
 use crate::policy::{Method, Principal, Protocol};
+use crate::telemetry::ServedBy;
 
 /// Whether the end of a request's body may be missed. In HTTP/2 each request has a stream of its own.
 pub(super) fn may_be_left<B: Body>(request: &Request<B>) -> bool {
@@ -116,6 +117,10 @@ impl<F: FromCaller> FromCaller for UnreadFuture<F> {
 impl<F: Routed> Routed for UnreadFuture<F> {
     fn method(&self) -> Option<&Arc<Method>> {
         self.inner.method()
+    }
+
+    fn served_by(&self) -> Option<ServedBy> {
+        self.inner.served_by()
     }
 
     fn protocol(&self) -> Option<Protocol> {

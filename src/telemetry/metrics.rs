@@ -120,6 +120,7 @@ pub struct Metrics {
     unrouted: [AtomicU64; 17],
     faults: Family<Vec<(&'static str, &'static str)>, Counter>,
     decisions: Family<Vec<(&'static str, String)>, Counter>,
+    splits: Family<Vec<(&'static str, String)>, Counter>,
     connections: Gauge,
     requests: Gauge,
     /// The runtimes of the workers, by number.
@@ -163,6 +164,13 @@ impl Metrics {
     pub(super) fn decided(&self, rule: &str, reason: &'static str) {
         let labels = vec![("rule", rule.to_owned()), ("reason", reason.to_owned())];
         self.decisions.get_or_create(&labels).inc();
+    }
+
+    /// A call of a method whose calls are split ended at one of its upstreams. There are as many as the configuration has.
+    pub(super) fn split(&self, rpc: &str, upstream: &str, code: Option<Code>) {
+        let code = name(number(code)).to_owned();
+        let labels = vec![("rpc", rpc.to_owned()), ("upstream", upstream.to_owned()), ("code", code)];
+        self.splits.get_or_create(&labels).inc();
     }
 
     pub(super) fn access_log_dropped(&self, lines: u64) {
@@ -269,6 +277,11 @@ impl Metrics {
             "refusals",
             "Calls that a rule refused, by rule and reason",
             self.decisions.clone(),
+        );
+        registry.register(
+            "split_calls",
+            "Ended calls of methods that several upstreams share, by the one that was chosen",
+            self.splits.clone(),
         );
         registry.register("connections", "Client connections that are open", self.connections.clone());
         registry.register(

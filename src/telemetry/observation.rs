@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Uri};
 
 use super::access_log::AccessLog;
 use super::metrics::{CallStats, Metrics, Open};
+use super::served::ServedBy;
 use crate::fault::{Code, Fault, Origin};
 
 /// Where observations are told.
@@ -32,7 +33,7 @@ pub struct Observation {
     client: Option<IpAddr>,
     request_id: HeaderValue,
     protocol: &'static str,
-    rpc: Option<(Arc<CallStats>, Arc<str>)>,
+    rpc: Option<(Arc<CallStats>, ServedBy)>,
     caller: Option<Box<str>>,
     /// 0 or 1 where it was not tried again.
     attempts: Option<Arc<AtomicU32>>,
@@ -128,7 +129,7 @@ impl Observation {
     }
 
     /// It is known which RPC the call is, and which upstream serves it.
-    pub fn is_of(&mut self, rpc: Arc<CallStats>, upstream: Arc<str>) {
+    pub fn is_of(&mut self, rpc: Arc<CallStats>, upstream: ServedBy) {
         self.rpc = Some((rpc, upstream));
     }
 
@@ -183,7 +184,12 @@ impl Drop for Observation {
         // An answer that could not be finished has its own code; one that nobody took to its end was cancelled.
         let code = if self.complete || self.fault.is_some() { self.code } else { Some(Code::Cancelled) };
         match &self.rpc {
-            Some((stats, _)) => stats.record(code, took),
+            Some((stats, upstream)) => {
+                stats.record(code, took);
+                if let (ServedBy::OneOf { .. }, Some(name)) = (upstream, upstream.name()) {
+                    self.observer.metrics.split(stats.counted(), name, code);
+                }
+            }
             None => self.observer.metrics.unrouted(code),
         }
         if let Some(fault) = &self.fault {
@@ -200,7 +206,7 @@ impl Drop for Observation {
                 status: self.status,
                 code,
                 rpc: self.rpc.as_ref().map(|(stats, _)| stats.rpc()),
-                upstream: self.rpc.as_ref().map(|(_, upstream)| &**upstream),
+                upstream: self.rpc.as_ref().and_then(|(_, upstream)| upstream.name()),
                 caller: self.caller.as_deref(),
                 protocol: self.protocol,
                 fault: self.fault.as_ref(),

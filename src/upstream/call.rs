@@ -1,19 +1,25 @@
 //! One call on a connection: messages out, messages in.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::SendStream;
 use http::HeaderMap;
 
+use super::activity::Activity;
 use super::calls::{Again, within};
 use super::frame::{BadFrame, Deframer, Start, broken};
 use super::incoming::Incoming;
 use crate::fault::{Fault, Kind};
 
 /// The request's direction.
-pub struct Sender(SendStream<Bytes>);
+pub struct Sender {
+    stream: SendStream<Bytes>,
+    /// Told of messages.
+    activity: Option<Arc<Activity>>,
+}
 
 /// The backend takes nothing more; the reply says why.
 #[derive(Debug)]
@@ -23,8 +29,8 @@ pub struct Closed;
 const PORTION: usize = 64 << 10;
 
 impl Sender {
-    pub(super) fn new(stream: SendStream<Bytes>) -> Self {
-        Self(stream)
+    pub(super) fn new(stream: SendStream<Bytes>, activity: Option<Arc<Activity>>) -> Self {
+        Self { stream, activity }
     }
 
     /// Sends one frame, no faster than the backend takes it.
@@ -41,13 +47,14 @@ impl Sender {
     /// The backend takes nothing more.
     pub fn poll_send(&mut self, data: &mut Bytes, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         while !data.is_empty() {
-            self.0.reserve_capacity(data.len().min(PORTION));
-            let capacity = match ready!(self.0.poll_capacity(cx)) {
+            self.stream.reserve_capacity(data.len().min(PORTION));
+            let capacity = match ready!(self.stream.poll_capacity(cx)) {
                 Some(Ok(capacity)) => capacity,
                 Some(Err(_)) | None => return Poll::Ready(Err(Closed)),
             };
             let portion = data.split_to(capacity.min(data.len()));
-            self.0.send_data(portion, false).map_err(|_| Closed)?;
+            self.stream.send_data(portion, false).map_err(|_| Closed)?;
+            self.note();
         }
         Poll::Ready(Ok(()))
     }
@@ -55,12 +62,19 @@ impl Sender {
     /// Sends one frame as the last thing, without waiting: for messages whose size is limited.
     pub fn send_last(&mut self, frame: Bytes) {
         // A backend that has answered already takes nothing, and its answer is what counts then.
-        let _ = self.0.send_data(frame, true);
+        let _ = self.stream.send_data(frame, true);
+        self.note();
+    }
+
+    fn note(&self) {
+        if let Some(activity) = &self.activity {
+            activity.message();
+        }
     }
 
     /// Says that nothing more comes.
     pub fn finish(&mut self) {
-        let _ = self.0.send_data(Bytes::new(), true);
+        let _ = self.stream.send_data(Bytes::new(), true);
     }
 }
 

@@ -13,6 +13,7 @@ use http::HeaderMap;
 use http::uri::PathAndQuery;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::activity::Activity;
 use super::call::{Replies, Reply, Sender};
 use super::cluster::Cluster;
 use super::dial::Purpose;
@@ -36,6 +37,8 @@ pub struct Outgoing {
     pub retry: Option<Arc<RetryPolicy>>,
     /// Told how many tries were made, where anybody wants to know.
     pub attempts: Option<Arc<AtomicU32>>,
+    /// Told of messages, where somebody wants to know when one went last.
+    pub activity: Option<Arc<Activity>>,
 }
 
 /// What one try needs of its call.
@@ -47,6 +50,7 @@ pub(super) struct Try {
     pub(super) deadline: Option<Instant>,
     /// When it is over itself, where that is before its call is.
     pub(super) ends: Option<Instant>,
+    pub(super) activity: Option<Arc<Activity>>,
 }
 
 impl Cluster {
@@ -62,7 +66,7 @@ impl Cluster {
         whole: usize,
     ) -> Result<Reply, Fault> {
         self.budget().called();
-        let Outgoing { path, headers, max_reply, deadline, retry, attempts } = call;
+        let Outgoing { path, headers, max_reply, deadline, retry, attempts, .. } = call;
         let mut tries = Tries::new(retry, deadline);
         let kept =
             Kept::take(message.len()).map(|room| (path.clone(), headers.clone(), message.clone(), room));
@@ -109,7 +113,8 @@ impl Cluster {
     ) -> Result<Reply, Fault> {
         let ends = tries.try_ends();
         tries.put(&mut headers, ends);
-        let one = Try { purpose: Purpose::Unary, path, headers, deadline: ask.deadline, ends };
+        let one =
+            Try { purpose: Purpose::Unary, path, headers, deadline: ask.deadline, ends, activity: None };
         let Some(ends) = ends else {
             let (mut sender, reply) = self.open(ask.worker, one, &mut tries.tried).await?;
             sender.send_last(message);
@@ -149,8 +154,8 @@ impl Cluster {
     /// No connection.
     pub async fn stream(&self, worker: usize, call: Outgoing) -> Result<(Sender, Replies), Fault> {
         self.budget().called();
-        let Outgoing { path, headers, max_reply, deadline, .. } = call;
-        let one = Try { purpose: Purpose::Streams, path, headers, deadline, ends: None };
+        let Outgoing { path, headers, max_reply, deadline, activity, .. } = call;
+        let one = Try { purpose: Purpose::Streams, path, headers, deadline, ends: None, activity };
         let (sender, reply) = self.open(worker, one, &mut Tried::new()).await?;
         Ok((sender, Replies::new(reply, max_reply)))
     }
@@ -181,10 +186,10 @@ impl Cluster {
         kept: Option<Kept>,
     ) -> Result<(Sender, Incoming, Option<Box<Again>>), Fault> {
         self.budget().called();
-        let Outgoing { path, mut headers, deadline, retry, attempts, .. } = call;
+        let Outgoing { path, mut headers, deadline, retry, attempts, activity, .. } = call;
         let mut tries = Tries::new(retry, deadline);
         let Some(kept) = kept else {
-            let one = Try { purpose, path, headers, deadline, ends: None };
+            let one = Try { purpose, path, headers, deadline, ends: None, activity };
             let (sender, reply) = self.open(worker, one, &mut tries.tried).await?;
             return Ok((sender, reply, None));
         };
@@ -201,9 +206,10 @@ impl Cluster {
             tries,
             kept,
             attempts,
+            activity: activity.clone(),
         });
         again.tries.put(&mut headers, ends);
-        let one = Try { purpose, path, headers, deadline, ends };
+        let one = Try { purpose, path, headers, deadline, ends, activity };
         let (sender, reply) = match self.open(worker, one, &mut again.tries.tried).await {
             Ok(opened) => opened,
             Err(fault) => Box::pin(again.reopen(fault)).await?,
@@ -279,6 +285,7 @@ pub struct Again {
     tries: Tries,
     kept: Kept,
     attempts: Option<Arc<AtomicU32>>,
+    activity: Option<Arc<Activity>>,
 }
 
 impl Again {
@@ -313,6 +320,7 @@ impl Again {
                 headers,
                 deadline: self.deadline,
                 ends: self.ends,
+                activity: self.activity.clone(),
             };
             match self.cluster.open(self.worker, one, &mut self.tries.tried).await {
                 Ok((mut sender, reply)) => {

@@ -301,8 +301,8 @@ impl Cluster {
             let mark = live.written();
             return match send.send_request(request, false) {
                 Ok((response, body)) => Ok((
-                    Sender::new(body),
-                    Incoming::new(response, live, mark, one.ends.or(one.deadline), underway),
+                    Sender::new(body, one.activity.clone()),
+                    Incoming::new(response, live, mark, one.ends.or(one.deadline), underway, one.activity),
                 )),
                 // It was taken back before h2 had it.
                 Err(error) => {
@@ -453,6 +453,7 @@ mod tests {
             deadline: None,
             retry: None,
             attempts: None,
+            activity: None,
         };
         let cluster = clusters.only().unwrap();
         let fault = cluster.unary(0, call, Bytes::new(), 1).await.err().unwrap();

@@ -14,6 +14,8 @@ use crate::telemetry::Metrics;
 /// Every upstream of a process.
 pub struct Clusters {
     all: Vec<Arc<Cluster>>,
+    /// Those that stand in for each other; each is in one at least.
+    groups: Vec<Vec<Arc<Cluster>>>,
     workers: usize,
     /// Told when one of them is reached, or no longer.
     reach_changed: watch::Sender<()>,
@@ -26,7 +28,8 @@ impl Clusters {
     /// # Errors
     /// TLS settings that can't be used.
     pub fn new(settings: &[UpstreamSettings], workers: usize, metrics: &Metrics) -> Result<Self, Problems> {
-        let none = Self { all: Vec::new(), workers, reach_changed: watch::Sender::new(()) };
+        let none =
+            Self { all: Vec::new(), groups: Vec::new(), workers, reach_changed: watch::Sender::new(()) };
         none.renew(settings, metrics)
     }
 
@@ -48,8 +51,23 @@ impl Clusters {
                 Err(found) => problems.extend(found),
             }
         }
-        let renewed = Self { all, workers: self.workers, reach_changed: self.reach_changed.clone() };
+        let groups = all.iter().map(|cluster| vec![Arc::clone(cluster)]).collect();
+        let renewed = Self { all, groups, workers: self.workers, reach_changed: self.reach_changed.clone() };
         problems.into_result(renewed).map(|(clusters, _)| clusters)
+    }
+
+    /// The same clusters, where those of a group stand in for each other. One that is in no group has nobody who does.
+    #[must_use]
+    pub fn grouped<'n, G: Iterator<Item = &'n str>>(mut self, groups: impl Iterator<Item = G>) -> Self {
+        self.groups =
+            groups.map(|names| names.filter_map(|name| self.get(name).cloned()).collect()).collect();
+        for cluster in &self.all {
+            let is_in = |group: &Vec<Arc<Cluster>>| group.iter().any(|other| Arc::ptr_eq(cluster, other));
+            if !self.groups.iter().any(is_in) {
+                self.groups.push(vec![Arc::clone(cluster)]);
+            }
+        }
+        self
     }
 
     /// How many of these clusters are those of `others`.
@@ -88,10 +106,10 @@ impl Clusters {
         self.all.iter().map(|cluster| cluster.report()).collect()
     }
 
-    /// Whether at least one connection of each cluster takes calls.
+    /// Whether at least one connection of each cluster, or of one that stands in for it, takes calls.
     #[must_use]
     pub fn all_reachable(&self) -> bool {
-        self.all.iter().all(|cluster| cluster.is_reachable())
+        self.groups.iter().all(|group| group.iter().any(|cluster| cluster.is_reachable()))
     }
 
     /// Hears when a cluster is reached that was not, or the other way round.

@@ -13,6 +13,7 @@ use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
+use super::activity::Activity;
 use super::live::{Live, Stream};
 use super::member::{Outcome, Underway};
 use super::status::{self, Ending};
@@ -30,6 +31,8 @@ pub struct Incoming {
     deadline: Option<Instant>,
     /// Told how the call ends.
     underway: Underway,
+    /// Told of messages.
+    activity: Option<Arc<Activity>>,
 }
 
 enum State {
@@ -45,9 +48,10 @@ impl Incoming {
         mark: u64,
         deadline: Option<Instant>,
         underway: Underway,
+        activity: Option<Arc<Activity>>,
     ) -> Self {
         let stream = Some(Stream::new(live));
-        Self { state: State::Head(response), early: false, stream, mark, deadline, underway }
+        Self { state: State::Head(response), early: false, stream, mark, deadline, underway, activity }
     }
 
     /// Waits for the initial metadata.
@@ -97,6 +101,9 @@ impl Incoming {
         let State::Data(stream) = &mut self.state else { return Poll::Ready(None) };
         Poll::Ready(match ready!(stream.poll_data(cx)) {
             Some(Ok(data)) => {
+                if let Some(activity) = &self.activity {
+                    activity.message();
+                }
                 // Asked for only when the client has taken what came before, so the window may grow again. It
                 // fails only for streams that are gone, and then the next poll says so.
                 let _ = stream.flow_control().release_capacity(data.len());

@@ -4,6 +4,7 @@
 //! metadata, or a [`crate::fault::Fault`] that carries the backend's own status or the code that gRPC's tables give for
 //! what went wrong underneath.
 
+mod activity;
 mod backoff;
 mod balance;
 mod breaker;
@@ -44,6 +45,7 @@ mod timeout;
 mod tls;
 mod window;
 
+pub use activity::Activity;
 pub use backoff::Backoff;
 pub use balance::Balance;
 pub use breaker::{BreakerSettings, BreakerState, FailureRate};

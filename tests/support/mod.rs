@@ -38,7 +38,7 @@ pub use http1::{Http1, call, get, post, request};
 pub use http2::{Http2, header_map};
 pub use live::{Behaviour, Came, Led, Live, Stage, text_message};
 pub use plain::{Plain, Ways};
-pub use program::{Ended, Transom};
+pub use program::{Ended, Transom, program};
 pub use raw::{Raw, Trailing};
 pub use reason::reason;
 pub use reflecting::{Reflecting, Versions};

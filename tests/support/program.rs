@@ -38,6 +38,12 @@ impl Lines {
     }
 }
 
+/// The program of this build. Examples have these files as well, and no program.
+pub fn program() -> &'static str {
+    const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_transom");
+    PROGRAM.expect("it is built for tests")
+}
+
 /// The running program. It is killed where a test doesn't end it.
 pub struct Transom {
     child: Child,
@@ -55,16 +61,13 @@ pub struct Ended {
 impl Transom {
     /// Starts the program with these words.
     pub fn spawn<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
-        // Examples have these files as well, and no program.
-        const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_transom");
-        let mut child = Command::new(PROGRAM.expect("it is built for tests"))
-            .args(arguments)
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        Self::run(Command::new(program()).args(arguments).env_remove("RUST_LOG").stdin(Stdio::null()))
+    }
+
+    /// Starts a command that becomes the program.
+    pub fn run(command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let out = child.stdout.take().map(Lines::of);
         let err = child.stderr.take().map(Lines::of);
         Self { child, out, err }

@@ -36,7 +36,13 @@ fn upstreams(settings: &Settings) -> Vec<(&str, Vec<&str>, bool)> {
 }
 
 fn rules(settings: &Settings) -> Vec<(String, Option<&str>)> {
-    settings.rules.iter().map(|rule| (rule.selector.to_string(), rule.upstream.as_deref())).collect()
+    settings
+        .rules
+        .iter()
+        .map(|rule| {
+            (rule.selector.to_string(), rule.upstream.as_ref().and_then(|upstream| upstream.names().next()))
+        })
+        .collect()
 }
 
 #[test]

@@ -20,7 +20,7 @@ mod windows;
 
 use std::time::Duration;
 
-pub(super) use key::material;
+pub(super) use key::{Caller, material};
 pub(super) use layer::caller;
 
 pub use address::AddressLimits;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rustc_hash::FxHashSet;
 
 use crate::config::Settings;
-use crate::policy::Rule;
 use crate::policy::identity::Auth;
+use crate::policy::{Rule, UpstreamRule};
 use crate::route::Selector;
 use crate::schema::diff::{Change, Finding, Impact};
 use crate::schema::{Method, Schema};
@@ -120,7 +120,7 @@ enum Value {
     Limit(Option<String>),
     Time(Option<Duration>),
     Size(Option<usize>),
-    Upstream(Option<String>),
+    Upstream(Option<UpstreamRule>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,11 +208,11 @@ impl Key {
             Self::Upstream => {
                 let found = rules.deciding(service, name, |rule| rule.upstream.as_ref());
                 let only = match settings.upstreams.as_slice() {
-                    [only] => Some(&only.name),
+                    [only] => Some(UpstreamRule::One(only.name.clone())),
                     _ => None,
                 };
-                let upstream = found.map(|(_, upstream)| upstream).or(only);
-                Said { rule: found.map(|(rule, _)| rule), value: Value::Upstream(upstream.cloned()) }
+                let upstream = found.map(|(_, upstream)| upstream.clone()).or(only);
+                Said { rule: found.map(|(rule, _)| rule), value: Value::Upstream(upstream) }
             }
         }
     }
