@@ -20,6 +20,8 @@ service S {
 const GRPC: [(&str, &str); 2] = [("content-type", "application/grpc"), ("te", "trailers")];
 const CONNECT: [(&str, &str); 2] = [("content-type", "application/json"), ("connect-protocol-version", "1")];
 
+type Headers = [(&'static str, &'static str)];
+
 /// Two backends that say who they are.
 struct Shop {
     schema: Schema,
@@ -60,10 +62,10 @@ const BY_HEADER: &str =
 
 /// Who answers a call by each protocol.
 fn answers(http2: &mut Http2, headers: &[(&str, &str)]) -> Vec<&'static str> {
-    let with = |base: &[(&'static str, &'static str)]| -> Vec<(String, String)> {
+    let with = |base: &Headers| -> Vec<(String, String)> {
         base.iter().chain(headers).map(|(name, value)| (name.to_string(), value.to_string())).collect()
     };
-    let calls: [(&str, &str, &[(&'static str, &'static str)], &[u8]); 5] = [
+    let calls: [(&str, &str, &Headers, &[u8]); 5] = [
         ("GET", "/g", &[], b""),
         ("GET", "/d", &[], b""),
         ("POST", "/t.S/Get", &GRPC, &[0; 5]),
