@@ -35,6 +35,8 @@ pub(super) struct Live {
     retired: Notify,
     /// Whether the backend has only said that it takes no more calls here.
     went_away: AtomicBool,
+    /// Whether a call was ever on it.
+    has_served: AtomicBool,
     born: Instant,
     /// The second that the count is of, and the count below it: calls reset within that second.
     resets: AtomicU64,
@@ -49,6 +51,7 @@ impl Live {
             is_retired: AtomicBool::new(false),
             retired: Notify::new(),
             went_away: AtomicBool::new(false),
+            has_served: AtomicBool::new(false),
             born: Instant::now(),
             resets: AtomicU64::new(0),
         }
@@ -72,9 +75,10 @@ impl Live {
         self.is_retired.load(Ordering::Relaxed)
     }
 
-    /// Whether the backend has only said that it takes no more calls here, as it may as often as it likes.
+    /// Whether the backend has only said that it takes no more calls here, as it may as often as it likes: but not before
+    /// the first one, or connecting would never end.
     pub(super) fn went_away(&self) -> bool {
-        self.went_away.load(Ordering::Relaxed)
+        self.went_away.load(Ordering::Relaxed) && self.has_served.load(Ordering::Relaxed)
     }
 
     /// Waits until a call finds out that it takes no more.
@@ -143,6 +147,7 @@ pub(super) struct Stream(Arc<Live>);
 impl Stream {
     pub(super) fn new(live: Arc<Live>) -> Self {
         live.pulse.streams.fetch_add(1, Ordering::Relaxed);
+        live.has_served.store(true, Ordering::Relaxed);
         Self(live)
     }
 
