@@ -25,7 +25,10 @@ use std::time::Instant;
 
 use report::{Report, millis};
 
-const SCENARIOS: [(&str, fn(&mut Report)); 10] = [
+/// A name, and what it shows.
+type Scenario = (&'static str, fn(&mut Report));
+
+const SCENARIOS: [Scenario; 10] = [
     ("killed", ends::killed),
     ("goaway", ends::goaway),
     ("black_hole", sick::black_hole),
