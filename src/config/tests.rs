@@ -561,7 +561,10 @@ const WRONG: &[(&str, &[&str])] = &[
         "rules: { '*': { upstream: { split: [{ to: books, weight: 5 }], sticky: user } } }",
         &["write `principal`, `address` or `header:…`"],
     ),
-    ("rules: { '*': { upstream: { splits: [] } } }", &["did you mean `split`?"]),
+    (
+        "rules: { '*': { upstream: { split: [{ to: books, weight: 5 }], when: [{ header: x-a, equals: b, to: books }], stick: address } } }",
+        &["did you mean `sticky`?"],
+    ),
     ("rules: { '*': {} }", &["the rule sets nothing"]),
     ("rules: { a.B: { timeout: 1s } }", &["`rules`: `a.B` is no selector of RPCs", "t.yaml:1:10"]),
     ("rules: { '*': { max_body: 3GiB } }", &["write a size from 1B to 2GiB"]),
