@@ -163,6 +163,8 @@ struct Place {
     pause: Duration,
     /// An outage is told once, at its beginning, and its end once.
     is_down: bool,
+    /// Whether the last connection was closed right away.
+    is_brief: bool,
 }
 
 /// A connection that its place holds.
@@ -192,7 +194,17 @@ impl Place {
             Dial::Tls { config, .. } => Some(config.clone()),
             Dial::Plain | Dial::Pipe(_) => None,
         };
-        Self { target, purpose, wanted, publish, keepalive, renewed, pause: FIRST_PAUSE, is_down: false }
+        Self {
+            target,
+            purpose,
+            wanted,
+            publish,
+            keepalive,
+            renewed,
+            pause: FIRST_PAUSE,
+            is_down: false,
+            is_brief: false,
+        }
     }
 
     /// Connects, and connects again, until the connection's place is dropped.
@@ -219,7 +231,15 @@ impl Place {
                     self.publish.send_replace(Link::Connecting);
                 }
                 End::Lost(over) => {
+                    let is_short = !serving.live.went_away() && serving.live.born().elapsed() < SHORT_LIFE;
                     match over {
+                        // Told once, or a server of something else than HTTP/2 would fill the log.
+                        Over::Closed if is_short && self.is_brief => {
+                            debug!(upstream, %endpoint, "connection closed by the backend right away");
+                        }
+                        Over::Closed if is_short => {
+                            warn!(upstream, %endpoint, "a backend closes connections right away; is it a server of HTTP/2?");
+                        }
                         Over::Closed => {
                             info!(upstream, %endpoint, "connection lost or closed by the backend");
                         }
@@ -228,11 +248,12 @@ impl Place {
                         }
                         Over::TooManyPings => self.ping_less(),
                     }
+                    self.is_brief = is_short;
                     self.publish.send_replace(Link::Connecting);
-                    if serving.live.went_away() || serving.live.born().elapsed() >= SHORT_LIFE {
-                        self.pause = FIRST_PAUSE;
-                    } else {
+                    if is_short {
                         self.rest().await;
+                    } else {
+                        self.pause = FIRST_PAUSE;
                     }
                 }
             }
