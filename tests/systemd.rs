@@ -58,6 +58,20 @@ fn words(schema: &Schema, backend: &Backend, listen: &str) -> String {
     )
 }
 
+/// The program with a socket that it is passed by this name, as systemd does.
+fn passed(socket: TcpListener, name: &str, serve: &str) -> Transom {
+    let line = format!(
+        "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name} exec {} {serve}",
+        program()
+    );
+    Transom::run(
+        Command::new("sh")
+            .args(["-c", &line])
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::from(OwnedFd::from(socket))),
+    )
+}
+
 #[test]
 fn one_socket_that_is_passed_serves_all_workers() {
     let (schema, backend) = backend();
@@ -67,16 +81,7 @@ fn one_socket_that_is_passed_serves_all_workers() {
     let mut early = Http1::connect(address);
     early.send(request("GET", "/g?a=x", &[], b""));
     let serve = words(&schema, &backend, &address.to_string());
-    let line = format!(
-        "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=public exec {} {serve}",
-        program()
-    );
-    let transom = Transom::run(
-        Command::new("sh")
-            .args(["-c", &line])
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::from(OwnedFd::from(socket))),
-    );
+    let transom = passed(socket, "public", &serve);
     early.reply().assert_ok();
     assert_eq!(transom.address(), address);
     for _ in 0..30 {
@@ -91,16 +96,7 @@ fn a_socket_of_no_listener_is_told() {
     let (schema, backend) = backend();
     let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let serve = words(&schema, &backend, "127.0.0.1:0");
-    let line = format!(
-        "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=other exec {} {serve}",
-        program()
-    );
-    let transom = Transom::run(
-        Command::new("sh")
-            .args(["-c", &line])
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::from(OwnedFd::from(socket))),
-    );
+    let transom = passed(socket, "other", &serve);
     get(transom.address(), "/g?a=x").assert_ok();
     let ended = transom.stop();
     assert!(ended.err.contains("that was passed (`other`) is no listener's"), "{}", ended.err);

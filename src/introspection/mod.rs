@@ -16,7 +16,14 @@ pub use fetch::{FetchError, fetch};
 pub use own::{Exposes, Own};
 
 /// The messages and servers of `proto/grpc`, made at build time.
-#[allow(clippy::all, clippy::pedantic, missing_docs, rustdoc::all, unreachable_pub)]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    rustdoc::all,
+    unreachable_pub,
+    reason = "generated, and written for all who include it"
+)]
 pub(crate) mod proto {
     include!(concat!(env!("OUT_DIR"), "/introspection.rs"));
 }

@@ -92,15 +92,7 @@ impl<'s> Comparison<'s> {
             Some((is, now)) => Met::Route(is, now),
             None => self.worst(was),
         };
-        let finding = |change, impact, what: String| {
-            Finding::new(
-                change,
-                impact,
-                &*route,
-                format!("the route `{route}` of `{}` {what}", shown(method)),
-            )
-            .file(method.descriptor.parent_service().parent_file().name())
-        };
+        let finding = |change, impact, what: String| finding(&route, method, change, impact, &what);
         let gone = !self.new.paths.contains(method.path.as_str());
         match met {
             // The method itself is reported.
@@ -206,15 +198,7 @@ impl<'s> Comparison<'s> {
     /// Compares how requests of one method by one path are read, and how it is answered.
     fn details(&self, was: &Binding, is: &Binding, method: &Method, findings: &mut Vec<Finding>) {
         let route = route(was);
-        let finding = |change, impact, what: String| {
-            Finding::new(
-                change,
-                impact,
-                &*route,
-                format!("the route `{route}` of `{}` {what}", shown(method)),
-            )
-            .file(method.descriptor.parent_service().parent_file().name())
-        };
+        let finding = |change, impact, what: String| finding(&route, method, change, impact, &what);
         if !same_body(&was.body, &is.body) {
             let (had, has) = (body(&was.body), body(&is.body));
             findings.push(
@@ -367,4 +351,10 @@ fn body_effect(now: &BodyRule) -> &'static str {
         BodyRule::Whole => "query parameters are refused; all but the path comes from the body",
         BodyRule::Field(_) => "bodies are read as one field; all else comes from path and query",
     }
+}
+
+/// What is found about a route of a method: `what` goes on from their names.
+fn finding(route: &str, method: &Method, change: Change, impact: Impact, what: &str) -> Finding {
+    Finding::new(change, impact, route, format!("the route `{route}` of `{}` {what}", shown(method)))
+        .file(method.descriptor.parent_service().parent_file().name())
 }
